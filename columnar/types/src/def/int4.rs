@@ -1,0 +1,49 @@
+//! `integer`: 32 bits, signed.
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int32Type;
+
+use super::{invalid_binary, no_typmod, no_typmod_out, parse_int};
+use crate::{Category, ColumnBuilder, Error, FormatSettings, Repr, Result, SqlType, TypeDef, ValueWriter};
+
+/// `integer`.
+pub static INT4: TypeDef = TypeDef {
+    oid: 23,
+    array_oid: 1007,
+    name: "int4",
+    sql_name: "integer",
+    aliases: &["int", "int4"],
+    category: Category::Numeric,
+    preferred: false,
+    len: 4,
+    repr: |_| Repr::Int32,
+    typmod_in: no_typmod,
+    typmod_out: no_typmod_out,
+    text_in,
+    text_out,
+    binary_in,
+    binary_out,
+    doc: "Whole numbers from -2147483648 to 2147483647.",
+};
+
+fn text_in(text: &str, ty: SqlType, _: &FormatSettings, out: &mut ColumnBuilder) -> Result<()> {
+    let ColumnBuilder::Int32(b) = out else { return Err(Error::internal("not an integer column")) };
+    b.append_value(parse_int(text, ty)?);
+    Ok(())
+}
+
+fn text_out<'a>(array: &'a dyn Array, _: SqlType, _: &'a FormatSettings) -> ValueWriter<'a> {
+    let a = array.as_primitive::<Int32Type>();
+    Box::new(move |row, out| super::write_int(a.value(row).into(), out))
+}
+
+fn binary_in(bytes: &[u8], ty: SqlType, out: &mut ColumnBuilder) -> Result<()> {
+    let ColumnBuilder::Int32(b) = out else { return Err(Error::internal("not an integer column")) };
+    b.append_value(i32::from_be_bytes(bytes.try_into().map_err(|_| invalid_binary(ty))?));
+    Ok(())
+}
+
+fn binary_out<'a>(array: &'a dyn Array, _: SqlType) -> ValueWriter<'a> {
+    let a = array.as_primitive::<Int32Type>();
+    Box::new(move |row, out| out.extend_from_slice(&a.value(row).to_be_bytes()))
+}
