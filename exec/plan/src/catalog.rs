@@ -1,0 +1,17 @@
+//! What the planner may ask of the catalog: definitions and statistics, never data.
+
+use std::sync::Arc;
+
+use spg_types::{TableId, TableRef, TableStats};
+
+/// A snapshot's catalog as the binder and the rules see it.
+pub trait CatalogView {
+    /// The table of that name; `schema` is `None` when the name was unqualified.
+    fn table(&self, schema: Option<&str>, name: &str) -> Option<TableRef>;
+
+    /// Statistics of a table: bounds are sound for the snapshot, the rest is estimates.
+    fn stats(&self, table: TableId) -> Arc<TableStats>;
+
+    /// Whether a schema of that name exists.
+    fn has_schema(&self, name: &str) -> bool;
+}
