@@ -5,9 +5,11 @@
 //! [`Error`] with its [`SqlState`].
 
 mod builder;
+pub mod datetime;
 mod datum;
 pub mod def;
 mod error;
+pub mod number;
 mod numeric;
 mod repr;
 mod schema;

@@ -141,13 +141,13 @@ impl SqlType {
         }
     }
 
-    /// Precision and scale of a `numeric` that has them, declared or derived.
+    /// Precision and scale of a `numeric` that has them, declared or derived; none when the scale is negative.
     pub fn precision_scale(self) -> Option<(u32, u32)> {
         match self.modifier {
             Modifier::Derived { precision, scale } => Some((precision.into(), scale.into())),
             Modifier::Declared(m) if self.def.oid == crate::def::NUMERIC.oid => {
-                let m = (m - 4) as u32;
-                Some((m >> 16, m & 0x7ff))
+                let (precision, scale) = crate::def::declared_numeric(m);
+                Some((precision, u32::try_from(scale).ok()?))
             }
             _ => None,
         }

@@ -3,8 +3,8 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int32Type;
 
-use super::{invalid_binary, no_typmod, no_typmod_out, parse_int};
-use crate::{Category, ColumnBuilder, Error, FormatSettings, Repr, Result, SqlType, TypeDef, ValueWriter};
+use super::{invalid_binary, no_typmod, no_typmod_out, parse_int, wrong_builder};
+use crate::{Category, ColumnBuilder, FormatSettings, Repr, Result, SqlType, TypeDef, ValueWriter};
 
 /// `integer`.
 pub static INT4: TypeDef = TypeDef {
@@ -27,7 +27,7 @@ pub static INT4: TypeDef = TypeDef {
 };
 
 fn text_in(text: &str, ty: SqlType, _: &FormatSettings, out: &mut ColumnBuilder) -> Result<()> {
-    let ColumnBuilder::Int32(b) = out else { return Err(Error::internal("not an integer column")) };
+    let ColumnBuilder::Int32(b) = out else { return Err(wrong_builder(ty)) };
     b.append_value(parse_int(text, ty)?);
     Ok(())
 }
@@ -38,7 +38,7 @@ fn text_out<'a>(array: &'a dyn Array, _: SqlType, _: &'a FormatSettings) -> Valu
 }
 
 fn binary_in(bytes: &[u8], ty: SqlType, out: &mut ColumnBuilder) -> Result<()> {
-    let ColumnBuilder::Int32(b) = out else { return Err(Error::internal("not an integer column")) };
+    let ColumnBuilder::Int32(b) = out else { return Err(wrong_builder(ty)) };
     b.append_value(i32::from_be_bytes(bytes.try_into().map_err(|_| invalid_binary(ty))?));
     Ok(())
 }
