@@ -84,7 +84,7 @@ impl Comparison {
 }
 
 /// What the session knows while a statement runs; the same for every worker.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EvalContext {
     /// Text input and output; holds the transaction's start and the time zone.
     pub format: FormatSettings,
@@ -106,6 +106,24 @@ pub struct EvalContext {
     pub version: Arc<str>,
     /// Values of settings, for `current_setting`; names in lower case.
     pub settings: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+}
+
+impl EvalContext {
+    /// A context outside any session: UTC, time zero, no parameters, no settings. For folding constants and for tests.
+    pub fn detached() -> Self {
+        Self {
+            format: FormatSettings::default(),
+            params: Arc::from([]),
+            statement_now_us: 0,
+            user: "".into(),
+            session_user: "".into(),
+            database: "".into(),
+            schema: "public".into(),
+            backend_pid: 0,
+            version: "".into(),
+            settings: Arc::new(|_| None),
+        }
+    }
 }
 
 /// What a kernel is made from, once per call in a plan.
