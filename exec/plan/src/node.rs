@@ -54,6 +54,10 @@ pub enum JoinKind {
     Semi,
     /// Left rows without a match (a NULL condition is no match).
     Anti,
+    /// Right rows with a match: a semi join whose preserved side is the build side (the binder makes none).
+    RightSemi,
+    /// Right rows without a match: an anti join whose preserved side is the build side (the binder makes none).
+    RightAnti,
     /// Every left row, and a boolean column: true with a match; false without; NULL when the condition was NULL for some
     /// right row and true for none (IN and ANY over NULLs).
     Mark(ColId),
@@ -196,7 +200,7 @@ pub struct Scan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct JoinFilterId(pub u32);
 
-/// A join of two inputs. For `Right` and `Full` both sides may be padded; the right input is the build side of a hash join.
+/// A join of two inputs. `Right` pads the left side, `Full` either; the right input is the build side of a hash join.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Join {
     /// How rows meet.
@@ -207,7 +211,8 @@ pub struct Join {
     pub right: Box<Plan>,
     /// Conjuncts over both sides. Those of the form `left = right` (or IS NOT DISTINCT FROM) become hash keys.
     pub on: Vec<Expr>,
-    /// Filters handed to scans of the probe side: (filter, the build side's key expression).
+    /// Filters handed to scans of the probe side: (filter, the build side's key expression). Such a scan waits for the
+    /// build side, also where an aggregate or another breaker stands between it and this join.
     pub join_filters: Vec<(JoinFilterId, Expr)>,
     /// Look each left row up in an index of the right side, which then must be a bare scan.
     pub lookup: Option<IndexLookup>,
@@ -279,6 +284,20 @@ pub enum Plan {
         /// Columns.
         columns: Vec<OutCol>,
         /// `WITH ORDINALITY`.
+        ordinality: Option<OutCol>,
+    },
+    /// The rows of a table function per input row, each with the input's columns before it: what a correlated
+    /// `TableFunction` becomes.
+    ProjectSet {
+        /// Input.
+        input: Box<Plan>,
+        /// The function's name in the table-function list.
+        name: &'static str,
+        /// Arguments over the input's columns.
+        args: Vec<Expr>,
+        /// The function's columns.
+        columns: Vec<OutCol>,
+        /// `WITH ORDINALITY`, counted anew for each input row.
         ordinality: Option<OutCol>,
     },
     /// Rows for which every conjunct is true.
@@ -445,7 +464,11 @@ impl Plan {
             | Plan::Sort { input, .. }
             | Plan::Limit { input, .. }
             | Plan::Distinct { input, .. } => input.columns(),
+            Plan::ProjectSet { input, columns, ordinality, .. } => {
+                input.columns().into_iter().chain(columns.iter().chain(ordinality).cloned()).collect()
+            }
             Plan::Project { exprs, .. } => exprs.iter().map(|e| e.out.clone()).collect(),
+            Plan::Join(Join { kind: JoinKind::RightSemi | JoinKind::RightAnti, right, .. }) => right.columns(),
             Plan::Join(Join { kind, left, right, .. }) | Plan::Apply { kind, left, right, .. } => {
                 let mut columns = left.columns();
                 match kind {
@@ -477,7 +500,8 @@ impl Plan {
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
             Plan::Scan(_) | Plan::Values { .. } | Plan::TableFunction { .. } | Plan::CteScan { .. } => vec![],
-            Plan::Filter { input, .. }
+            Plan::ProjectSet { input, .. }
+            | Plan::Filter { input, .. }
             | Plan::Project { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::Distinct { input, .. }
@@ -497,7 +521,8 @@ impl Plan {
     pub fn inputs_mut(&mut self) -> Vec<&mut Plan> {
         match self {
             Plan::Scan(_) | Plan::Values { .. } | Plan::TableFunction { .. } | Plan::CteScan { .. } => vec![],
-            Plan::Filter { input, .. }
+            Plan::ProjectSet { input, .. }
+            | Plan::Filter { input, .. }
             | Plan::Project { input, .. }
             | Plan::Aggregate { input, .. }
             | Plan::Distinct { input, .. }
