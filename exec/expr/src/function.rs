@@ -239,7 +239,7 @@ impl fmt::Debug for CastDef {
 }
 
 /// The states of one aggregate for all groups that one worker has seen.
-pub trait GroupStates: Send {
+pub trait GroupStates: Send + Sync {
     /// Makes room for groups `0..groups`; new ones are empty.
     fn resize(&mut self, groups: usize);
 
@@ -251,8 +251,9 @@ pub trait GroupStates: Send {
         self.update(ctx, args, &vec![group; rows])
     }
 
-    /// Adds another worker's states of the same aggregate: its group `i` goes to group `groups[i]` here.
-    fn merge(&mut self, other: Box<dyn GroupStates>, groups: &[u32]) -> Result<()>;
+    /// Adds groups of other states of the same aggregate (another worker's, a window's segment tree): its group `from[i]`
+    /// goes to group `to[i]` here, in the order of `i`. `other` stays as it is: several workers read it at once.
+    fn merge(&mut self, other: &dyn GroupStates, from: &[u32], to: &[u32]) -> Result<()>;
 
     /// The result per group, in order, as a flat array of the call's type.
     fn finish(&mut self, ctx: &EvalContext) -> Result<arrow::array::ArrayRef>;
@@ -261,7 +262,7 @@ pub trait GroupStates: Send {
     fn bytes(&self) -> usize;
 
     /// For `merge`.
-    fn into_any(self: Box<Self>) -> Box<dyn std::any::Any>;
+    fn as_any(&self) -> &dyn std::any::Any;
 }
 
 /// Makes states for an aggregate call. Shared by workers.
