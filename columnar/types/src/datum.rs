@@ -1,5 +1,6 @@
 //! One value outside an array: constants in expressions, parameters, bounds of zone maps, keys.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -9,7 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 
-use crate::{ColumnBuilder, Error, Numeric, Result, SqlType};
+use crate::{ColumnBuilder, Error, FormatSettings, Numeric, Result, SqlType};
 
 /// One value. Which variant a type uses follows from its [`crate::Repr`].
 #[derive(Clone, Debug, PartialEq)]
@@ -112,4 +113,49 @@ impl Datum {
         b.append_datum(self)?;
         Ok(b.finish())
     }
+
+    /// The value that a text spells as type `ty`, as the type's input function reads it.
+    pub fn from_text(text: &str, ty: SqlType, settings: &FormatSettings) -> Result<Datum> {
+        let mut b = ColumnBuilder::new(ty, 1);
+        (ty.def.text_in)(text, ty, settings, &mut b)?;
+        Datum::from_column(&b.finish(), 0, ty)
+    }
+
+    /// The value as the type's output function prints it; empty for NULL.
+    pub fn to_text(&self, ty: SqlType, settings: &FormatSettings) -> Result<String> {
+        if self.is_null() {
+            return Ok(String::new());
+        }
+        let array = self.to_array(ty)?;
+        let mut out = Vec::new();
+        (ty.def.text_out)(&array, ty, settings)(0, &mut out);
+        String::from_utf8(out).map_err(|_| Error::internal("text output is not UTF-8"))
+    }
+
+    /// Which of two values of one type comes first, in PostgreSQL's order: NaN above every number, -0 equal to 0,
+    /// strings by bytes, intervals as if months had 30 days. `None` when either is NULL or the representations
+    /// differ.
+    pub fn compare(&self, other: &Datum) -> Option<Ordering> {
+        use Datum::*;
+        Some(match (self, other) {
+            (Bool(a), Bool(b)) => a.cmp(b),
+            (Int16(a), Int16(b)) => a.cmp(b),
+            (Int32(a), Int32(b)) | (Date(a), Date(b)) => a.cmp(b),
+            (Int64(a), Int64(b)) | (Time(a), Time(b)) | (Timestamp(a), Timestamp(b)) => a.cmp(b),
+            (Float32(a), Float32(b)) => compare_floats((*a).into(), (*b).into()),
+            (Float64(a), Float64(b)) => compare_floats(*a, *b),
+            (Decimal(a), Decimal(b)) => a.cmp(b),
+            (Numeric(a), Numeric(b)) => a.cmp(b),
+            (Text(a), Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+            (Binary(a), Binary(b)) => a.cmp(b),
+            (Interval(a), Interval(b)) => crate::datetime::compare_intervals(*a, *b),
+            (Uuid(a), Uuid(b)) => a.cmp(b),
+            _ => return None,
+        })
+    }
+}
+
+/// PostgreSQL's order of floats: NaN equals NaN and is above everything, -0 equals 0.
+pub fn compare_floats(a: f64, b: f64) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }

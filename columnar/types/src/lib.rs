@@ -18,7 +18,7 @@ mod sql_type;
 mod sqlstate;
 
 pub use builder::ColumnBuilder;
-pub use datum::Datum;
+pub use datum::{Datum, compare_floats};
 pub use def::{TYPES, type_by_name, type_by_oid};
 pub use error::{Error, Result};
 pub use numeric::Numeric;

@@ -1,7 +1,10 @@
 //! Intervals: months, days and microseconds.
 
+use std::cmp::Ordering;
+
 use arrow::datatypes::IntervalMonthDayNano;
 
+use super::US_PER_DAY;
 use crate::{Error, SqlState};
 
 /// The interval of months, days and microseconds; `None` when the microseconds do not fit.
@@ -12,6 +15,17 @@ pub fn interval_from_us(months: i32, days: i32, us: i64) -> Option<IntervalMonth
 /// An interval's microseconds, without its months and days.
 pub fn interval_us(v: IntervalMonthDayNano) -> i64 {
     v.nanoseconds / 1000
+}
+
+/// The span in microseconds that intervals are compared by: months of 30 days, days of 24 hours.
+pub fn interval_span(v: IntervalMonthDayNano) -> i128 {
+    let days = i128::from(v.months) * 30 + i128::from(v.days);
+    days * i128::from(US_PER_DAY) + i128::from(interval_us(v))
+}
+
+/// Which of two intervals is shorter.
+pub fn compare_intervals(a: IntervalMonthDayNano, b: IntervalMonthDayNano) -> Ordering {
+    interval_span(a).cmp(&interval_span(b))
 }
 
 /// 22008.

@@ -4,6 +4,7 @@
 //! 128 bits; the rest live in a [`BigInt`]. The two forms never overlap, so that each value has one form.
 
 mod arith;
+mod convert;
 mod math;
 mod text;
 mod wire;
