@@ -58,11 +58,6 @@ pub enum JoinKind {
     RightSemi,
     /// Right rows without a match: an anti join whose preserved side is the build side (the binder makes none).
     RightAnti,
-    /// Right rows with a match: `Semi` with its sides exchanged. A rule makes it when the rows to keep are the fewer: they
-    /// are then built on, and the other side streams past them.
-    RightSemi,
-    /// Right rows without a match: `Anti` with its sides exchanged.
-    RightAnti,
     /// Every left row, and a boolean column: true with a match; false without; NULL when the condition was NULL for some
     /// right row and true for none (IN and ANY over NULLs).
     Mark(ColId),
@@ -475,9 +470,6 @@ impl Plan {
             Plan::Project { exprs, .. } => exprs.iter().map(|e| e.out.clone()).collect(),
             Plan::Join(Join { kind: JoinKind::RightSemi | JoinKind::RightAnti, right, .. }) => right.columns(),
             Plan::Join(Join { kind, left, right, .. }) | Plan::Apply { kind, left, right, .. } => {
-                if matches!(kind, JoinKind::RightSemi | JoinKind::RightAnti) {
-                    return right.columns();
-                }
                 let mut columns = left.columns();
                 match kind {
                     JoinKind::Semi | JoinKind::Anti => {}
