@@ -1,0 +1,145 @@
+//! A started `spg-server`: the binary built by cargo, in a temporary directory, on free ports.
+
+use std::fs;
+use std::io::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::engine::{Connection, Engine};
+use crate::postgres::free_port;
+use crate::record::SqlError;
+use crate::wire::{self, WireConnection};
+
+/// How long a server may take until it answers the first connection.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running server; killed and its files removed when dropped.
+pub struct Server {
+    child: Child,
+    dir: TempDir,
+    /// Its PG-wire port on 127.0.0.1.
+    pub port: u16,
+    /// Time from its start to the first answered query.
+    pub start_up: Duration,
+}
+
+impl Server {
+    /// Starts `binary` on an empty database with extra environment variables.
+    pub fn start(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("spg-server-").tempdir()?;
+        let (native, port) = (free_port()?, free_port()?);
+        let log = fs::File::create(dir.path().join("server.log"))?;
+        let started = Instant::now();
+        let child = Command::new(binary)
+            .arg(format!("127.0.0.1:{native}"))
+            .current_dir(dir.path())
+            .env("SPG_PG_ADDR", format!("127.0.0.1:{port}"))
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut server = Self { child, dir, port, start_up: Duration::ZERO };
+        server.wait(started)?;
+        Ok(server)
+    }
+
+    fn wait(&mut self, started: Instant) -> Result<()> {
+        let runtime = wire::runtime().map_err(|e| Error::other(e.message))?;
+        loop {
+            let answer =
+                WireConnection::open(&runtime, &self.options()).and_then(|mut c| c.execute("SELECT 1"));
+            let error = match answer {
+                Ok(_) => break,
+                Err(error) => error.message,
+            };
+            if self.child.try_wait()?.is_some() || started.elapsed() > START_LIMIT {
+                let log = fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default();
+                return Err(Error::other(format!("the server did not start: {error}\n{log}")));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.start_up = started.elapsed();
+        Ok(())
+    }
+
+    /// A libpq connection string for its admin.
+    pub fn options(&self) -> String {
+        format!("host=127.0.0.1 port={} user=bench password=bench dbname=bench", self.port)
+    }
+
+    /// The directory that holds its database.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The directory that cargo puts this workspace's binaries of the running profile into.
+fn profile_dir() -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    let dir = exe.parent()?;
+    Some(if dir.ends_with("deps") { dir.parent()?.to_path_buf() } else { dir.to_path_buf() })
+}
+
+/// The path of a binary of this workspace, in the profile of the running program; built first if it is missing or if
+/// it may be older than the sources (cargo decides).
+pub fn binary(package: &str) -> Result<PathBuf> {
+    let dir = profile_dir().ok_or_else(|| Error::other("no directory of the running program"))?;
+    let profile = match dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--profile", profile, "-p", package]);
+    if let Some(target) = dir.parent() {
+        build.env("CARGO_TARGET_DIR", target);
+    }
+    let status = build.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).status()?;
+    let path = dir.join(package);
+    if !status.success() || !path.exists() {
+        return Err(Error::other(format!("cargo build -p {package} failed")));
+    }
+    Ok(path)
+}
+
+/// A started server as an [`Engine`].
+pub struct ServerEngine {
+    server: Server,
+    runtime: Rc<Runtime>,
+}
+
+impl ServerEngine {
+    /// Starts a fresh server.
+    pub fn start(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
+        let runtime = wire::runtime().map_err(|e| Error::other(e.message))?;
+        Ok(Self { server: Server::start(binary, env)?, runtime })
+    }
+}
+
+impl Engine for ServerEngine {
+    fn name(&self) -> &'static str {
+        "spg"
+    }
+
+    fn connect(&self) -> std::result::Result<Box<dyn Connection>, SqlError> {
+        Ok(Box::new(WireConnection::open(&self.runtime, &self.server.options())?))
+    }
+}
