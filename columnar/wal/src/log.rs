@@ -1,0 +1,197 @@
+//! The log as the writer sees it: a queue that a thread of its own writes and syncs.
+
+use std::mem;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+use spg_types::{Error, Result};
+
+use crate::Recovery;
+use crate::frame::{Kind, frame_head};
+use crate::ops::{Ops, Part};
+use crate::thread::Writer;
+
+/// Called once, from the log thread and in commit order: the commit is durable, or it will never be.
+pub type Completion = Box<dyn FnOnce(Result<()>) + Send>;
+
+/// The queue is full with this many bytes; who streams a large transaction then waits.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// An open log. Dropped, it writes and syncs what has queued.
+pub struct Log {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) state: Mutex<State>,
+    /// Work has come, or the log is closing.
+    pub(crate) work: Condvar,
+    /// The queue has been taken.
+    pub(crate) taken: Condvar,
+    /// Called under the state's lock when commits that were queued will never become durable.
+    pub(crate) on_failure: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) queue: Vec<Item>,
+    pub(crate) queued_bytes: usize,
+    /// Counts failures: what was begun under an older generation builds on commits that failed.
+    pub(crate) generation: u64,
+    /// The latest failure.
+    pub(crate) failure: Option<Error>,
+    /// Set when a sync has failed: nothing is written any more.
+    pub(crate) read_only: Option<Error>,
+    pub(crate) closing: bool,
+}
+
+pub(crate) enum Item {
+    Frame {
+        transaction: u64,
+        head: Vec<u8>,
+        parts: Vec<Part>,
+        completion: Option<Completion>,
+        commit: bool,
+    },
+    /// Nothing to write: completes when everything before it is durable.
+    Barrier(Completion),
+    /// The transaction's chunks mean nothing any more.
+    Abort(u64),
+}
+
+impl Log {
+    /// Goes on where recovery has ended. `on_failure` is called before the completions of commits that failed, with
+    /// nothing else able to join the queue meanwhile: it takes back what builds on them.
+    pub fn start(recovery: Recovery, on_failure: Box<dyn Fn() + Send + Sync>) -> Result<Log> {
+        let writer = Writer::new(recovery.finish()?);
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            taken: Condvar::new(),
+            on_failure,
+        });
+        let thread = std::thread::Builder::new()
+            .name("spg-log".into())
+            .spawn({
+                let shared = shared.clone();
+                move || writer.run(&shared)
+            })
+            .map_err(|e| Error::internal(format!("could not start the log thread: {e}")))?;
+        Ok(Log { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The number that a transaction takes at its begin and hands in with everything it logs. The error of the
+    /// failed sync when nothing can be written any more.
+    pub fn generation(&self) -> Result<u64> {
+        let state = self.shared.state.lock();
+        match &state.read_only {
+            Some(e) => Err(e.clone()),
+            None => Ok(state.generation),
+        }
+    }
+
+    /// Queues a transaction's commit frame. `queued` runs while nothing else can join the queue, so that the order of what
+    /// it publishes is the order of the log. `completion` is called when the commit is durable or has failed; without one,
+    /// the log syncs at its leisure. The error of the failure when one has come since `generation`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn commit(
+        &self,
+        generation: u64,
+        transaction: u64,
+        commit_no: u64,
+        time_us: i64,
+        streamed_ops: u64,
+        ops: Ops,
+        completion: Option<Completion>,
+        queued: impl FnOnce(),
+    ) -> Result<()> {
+        let mut fixed = Vec::with_capacity(Kind::Commit.fixed_bytes());
+        fixed.extend_from_slice(&transaction.to_le_bytes());
+        fixed.extend_from_slice(&commit_no.to_le_bytes());
+        fixed.extend_from_slice(&time_us.to_le_bytes());
+        fixed.extend_from_slice(&streamed_ops.to_le_bytes());
+        let head = frame_head(Kind::Commit, &fixed, ops.crc(), ops.bytes())?;
+        let bytes = head.len() + ops.bytes();
+        let item = Item::Frame { transaction, head, parts: ops.parts, completion, commit: true };
+        self.queue(generation, bytes, item, queued)
+    }
+
+    /// Streams operations of a transaction that is not yet committed. Waits while too much is queued.
+    pub fn chunk(&self, generation: u64, transaction: u64, ops: Ops) -> Result<()> {
+        let head = frame_head(Kind::Chunk, &transaction.to_le_bytes(), ops.crc(), ops.bytes())?;
+        let bytes = head.len() + ops.bytes();
+        let item = Item::Frame { transaction, head, parts: ops.parts, completion: None, commit: false };
+        self.queue(generation, bytes, item, || {})
+    }
+
+    /// Says that of the transaction's operations so far only the first `keep` count.
+    pub fn undo(&self, generation: u64, transaction: u64, keep: u64) -> Result<()> {
+        let fixed = [transaction.to_le_bytes(), keep.to_le_bytes()].concat();
+        let head = frame_head(Kind::Undo, &fixed, 0, 0)?;
+        let item = Item::Frame { transaction, head, parts: Vec::new(), completion: None, commit: false };
+        self.queue(generation, 0, item, || {})
+    }
+
+    /// Takes back what a transaction has streamed; its space is used again.
+    pub fn abort(&self, generation: u64, transaction: u64) {
+        // After a failure the chunks are gone already.
+        let _ = self.queue(generation, 0, Item::Abort(transaction), || {});
+    }
+
+    /// Calls `completion` when everything queued before is durable or has failed.
+    pub fn barrier(&self, generation: u64, completion: Completion) -> Result<()> {
+        self.queue(generation, 0, Item::Barrier(completion), || {})
+    }
+
+    fn queue(&self, generation: u64, bytes: usize, item: Item, queued: impl FnOnce()) -> Result<()> {
+        let mut state = self.shared.state.lock();
+        let may_wait = matches!(&item, Item::Frame { commit: false, .. });
+        loop {
+            if let Some(e) = &state.read_only {
+                return Err(e.clone());
+            }
+            if state.generation != generation {
+                return Err(state.failure.clone().unwrap_or_else(|| Error::internal("the log has failed")));
+            }
+            if state.closing {
+                return Err(Error::internal("the log is closed"));
+            }
+            if !may_wait || state.queued_bytes < QUEUE_BYTES_MAX {
+                break;
+            }
+            self.shared.taken.wait(&mut state);
+        }
+        let was_empty = state.queue.is_empty();
+        state.queue.push(item);
+        state.queued_bytes += bytes;
+        queued();
+        drop(state);
+        if was_empty {
+            self.shared.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes and syncs what has queued, and cuts the file to its length. Nothing can be logged afterwards.
+    pub fn close(&self) -> Result<()> {
+        self.shared.state.lock().closing = true;
+        self.shared.work.notify_one();
+        self.shared.taken.notify_all();
+        if let Some(thread) = mem::take(&mut *self.thread.lock()) {
+            thread.join().map_err(|_| Error::internal("the log thread panicked"))?;
+        }
+        match &self.shared.state.lock().read_only {
+            Some(e) => Err(e.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // Errors have reached their commits; there is no one else to tell.
+        let _ = self.close();
+    }
+}

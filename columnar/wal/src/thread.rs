@@ -1,0 +1,293 @@
+//! The log thread: writes what has queued, syncs once for all of it, then wakes the committers.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use spg_types::{Error, Result, SqlState};
+use spg_vfs::File;
+
+use crate::frame::mark_frame;
+use crate::log::{Completion, Item, Shared};
+use crate::ops::Part;
+
+/// Larger parts are written from where they are instead of being copied into the write buffer.
+const COPY_BYTES_MAX: usize = 64 << 10;
+/// The write buffer is written when it holds this much.
+const BUFFER_BYTES: usize = 1 << 20;
+/// The file is extended with zeros in steps of what it has, within these bounds: a sync of bytes that lie within the file
+/// writes no metadata.
+const EXTEND_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 20);
+/// A streamed transaction is synced each time it has written this much, so that its commit waits for little.
+const STREAM_SYNC_BYTES: u64 = 32 << 20;
+/// How long an unacknowledged-for commit may stay unsynced.
+const LAZY_SYNC: Duration = Duration::from_millis(100);
+
+/// Where recovery has left the file.
+pub(crate) struct Tail {
+    pub(crate) file: Arc<dyn File>,
+    /// Offset after the last frame that counts; everything before is durable.
+    pub(crate) end: u64,
+    /// Length of the file; zeros after `end`.
+    pub(crate) len: u64,
+}
+
+pub(crate) struct Writer {
+    file: Arc<dyn File>,
+    /// Offset of the next frame.
+    end: u64,
+    /// Length of the file.
+    len: u64,
+    /// Everything before is synced.
+    durable: u64,
+    /// End of the last commit that is synced: what a failure cuts the file back to.
+    acknowledged: u64,
+    /// `durable` as the latest mark in the file says.
+    marked: u64,
+    /// The transaction being streamed, and where its first chunk lies.
+    stream: Option<(u64, u64)>,
+    /// Frames not yet written; they go to `end - buffer.len()`.
+    buffer: Vec<u8>,
+    /// End of the last commit frame.
+    commit_end: u64,
+    /// Whether commits without a completion have been written since the last sync.
+    lazy: bool,
+    /// Whether a sync has failed: nobody knows what the disk holds.
+    sync_failed: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(tail: Tail) -> Self {
+        Self {
+            file: tail.file,
+            end: tail.end,
+            len: tail.len,
+            durable: tail.end,
+            acknowledged: tail.end,
+            marked: 0,
+            stream: None,
+            buffer: Vec::new(),
+            commit_end: tail.end,
+            lazy: false,
+            sync_failed: false,
+        }
+    }
+
+    pub(crate) fn run(mut self, shared: &Shared) {
+        loop {
+            let mut state = shared.state.lock();
+            while state.queue.is_empty() && !state.closing {
+                if self.lazy {
+                    if shared.work.wait_for(&mut state, LAZY_SYNC).timed_out() {
+                        break;
+                    }
+                } else {
+                    shared.work.wait(&mut state);
+                }
+            }
+            let items = mem::take(&mut state.queue);
+            state.queued_bytes = 0;
+            let closing = state.closing;
+            drop(state);
+            shared.taken.notify_all();
+            let sync = items.is_empty();
+            let mut waiting = Vec::new();
+            match self.process(items, sync, &mut waiting) {
+                Ok(()) => waiting.into_iter().for_each(|done| done(Ok(()))),
+                Err((error, unprocessed)) => self.fail(shared, &error, waiting, unprocessed),
+            }
+            if closing && sync {
+                self.close(shared);
+                return;
+            }
+        }
+    }
+
+    /// Writes the items and syncs as they ask. On an error, what has not been looked at.
+    fn process(
+        &mut self,
+        items: Vec<Item>,
+        sync: bool,
+        waiting: &mut Vec<Completion>,
+    ) -> std::result::Result<(), (Error, Vec<Item>)> {
+        let mut items = items.into_iter();
+        let mut step = || -> Result<()> {
+            if items.len() > 0 && self.marked < self.durable {
+                self.marked = self.durable;
+                self.put(&mark_frame(self.end, self.durable)?)?;
+            }
+            for item in items.by_ref() {
+                match item {
+                    Item::Frame { transaction, head, parts, completion, commit } => {
+                        self.lazy |= commit && completion.is_none();
+                        waiting.extend(completion);
+                        self.frame(transaction, &head, &parts, commit)?;
+                    }
+                    Item::Barrier(completion) => waiting.push(completion),
+                    Item::Abort(transaction) => self.abort(transaction)?,
+                }
+            }
+            self.flush()?;
+            if self.end == self.len && self.stream.is_none() {
+                self.extend();
+            }
+            let streamed = self.end - self.durable >= STREAM_SYNC_BYTES;
+            if !waiting.is_empty() || streamed || (sync && self.lazy) {
+                self.sync()?;
+            }
+            Ok(())
+        };
+        let result = step();
+        result.map_err(|e| (e, items.collect()))
+    }
+
+    fn frame(&mut self, transaction: u64, head: &[u8], parts: &[Part], commit: bool) -> Result<()> {
+        if commit {
+            self.stream = None;
+        } else if self.stream.is_none_or(|(t, _)| t != transaction) {
+            self.stream = Some((transaction, self.end));
+        }
+        self.put(head)?;
+        parts.iter().try_for_each(|part| self.put(part.bytes()))?;
+        if commit {
+            self.commit_end = self.end;
+        }
+        Ok(())
+    }
+
+    /// Adds bytes at the end of the log.
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > COPY_BYTES_MAX {
+            self.flush()?;
+            self.write(bytes, self.end)?;
+        } else {
+            self.buffer.extend_from_slice(bytes);
+        }
+        self.end += bytes.len() as u64;
+        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes the buffer.
+    fn flush(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let buffer = mem::take(&mut self.buffer);
+        let offset = self.end - buffer.len() as u64;
+        self.write(&buffer, offset)?;
+        self.buffer = buffer;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file.write_at(bytes, offset)?;
+        self.len = self.len.max(offset + bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Extends the file with zeros for the small commits to come. Without room for them there is no harm.
+    fn extend(&mut self) {
+        let step = self.len.clamp(*EXTEND_BYTES.start(), *EXTEND_BYTES.end());
+        if self.file.write_at(&vec![0; step as usize], self.len).is_ok() {
+            self.len += step;
+        } else {
+            self.len = self.file.len().unwrap_or(self.len).max(self.len);
+        }
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.sync_file()?;
+        self.lazy = false;
+        self.durable = self.end;
+        self.acknowledged = self.commit_end;
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> Result<()> {
+        let synced = self.file.sync_data();
+        self.sync_failed |= synced.is_err();
+        synced
+    }
+
+    /// Cuts the file back to where the transaction's chunks begin. Synced before anything is written there, so that no
+    /// stale mark can speak of new frames.
+    fn abort(&mut self, transaction: u64) -> Result<()> {
+        let Some((_, start)) = self.stream.take_if(|(t, _)| *t == transaction) else { return Ok(()) };
+        self.flush()?;
+        self.cut(start)
+    }
+
+    fn cut(&mut self, to: u64) -> Result<()> {
+        self.buffer.clear();
+        self.file.truncate(to)?;
+        self.sync_file()?;
+        self.end = to;
+        self.len = to;
+        self.durable = to;
+        self.marked = self.marked.min(to);
+        self.commit_end = self.commit_end.min(to);
+        Ok(())
+    }
+
+    /// Nothing since the last acknowledged commit counts. When the disk was full, the file is cut back to there and writing
+    /// may go on. It may not after any other failure, because nobody knows what the disk holds, nor when commits
+    /// that were not waited for are lost, because what comes later builds on them.
+    fn fail(&mut self, shared: &Shared, error: &Error, mut failed: Vec<Completion>, unprocessed: Vec<Item>) {
+        let full = error.state() == SqlState::DISK_FULL && !self.sync_failed;
+        self.stream = None;
+        let cut = self.cut(self.acknowledged);
+        let mut state = shared.state.lock();
+        state.generation += 1;
+        state.failure = Some(error.clone());
+        let lost: Vec<Item> = unprocessed.into_iter().chain(mem::take(&mut state.queue)).collect();
+        let lazy_lost =
+            self.lazy || lost.iter().any(|i| matches!(i, Item::Frame { commit: true, completion: None, .. }));
+        if !full || lazy_lost || cut.is_err() {
+            state.read_only = Some(read_only_error(error));
+        }
+        self.lazy = false;
+        state.queued_bytes = 0;
+        (shared.on_failure)();
+        drop(state);
+        shared.taken.notify_all();
+        failed.extend(lost.into_iter().filter_map(|item| match item {
+            Item::Frame { completion, .. } => completion,
+            Item::Barrier(completion) => Some(completion),
+            Item::Abort(_) => None,
+        }));
+        failed.into_iter().for_each(|done| done(Err(error.clone())));
+    }
+
+    /// Leaves a mark that covers every frame, and no zeros after it.
+    fn close(&mut self, shared: &Shared) {
+        if shared.state.lock().read_only.is_some() {
+            return;
+        }
+        if let Some((transaction, _)) = self.stream {
+            // Chunks without a commit; recovery would skip them just as well.
+            let _ = self.abort(transaction);
+        }
+        if self.marked == self.durable && self.len == self.end {
+            return;
+        }
+        let closed = mark_frame(self.end, self.durable)
+            .and_then(|mark| if self.marked < self.durable { self.put(&mark) } else { Ok(()) })
+            .and_then(|()| self.flush())
+            .and_then(|()| self.file.truncate(self.end))
+            .and_then(|()| self.file.sync_data());
+        if let Err(error) = closed {
+            // Every commit is durable without this; what is lost is the proof.
+            shared.state.lock().failure = Some(error);
+        }
+    }
+}
+
+/// What every write meets after the log has failed.
+fn read_only_error(cause: &Error) -> Error {
+    Error::new(
+        cause.state(),
+        format!("the database is read-only because its log failed: {}", cause.message()),
+    )
+    .with_hint("Every acknowledged commit is safe. Repair the disk and restart the server.")
+}
