@@ -201,11 +201,10 @@ impl Numeric {
         if let (Value::Small { unscaled: a, .. }, Value::Small { unscaled: b, .. }) = (&self.0, &divisor.0)
             && let Some(power) = usize::try_from(shift).ok().and_then(|s| POW10.get(s))
             && let Some(dividend) = a.checked_mul(*power)
-            && *b != i128::MIN
+            && let Some(by) = b.checked_abs()
+            && let Some(quotient) = div_half_away(dividend, by).checked_mul(b.signum())
         {
-            let negative = *b < 0;
-            let quotient = div_half_away(dividend, b.abs());
-            return Ok(Self::from_i128(if negative { -quotient } else { quotient }, scale));
+            return Ok(Self::from_i128(quotient, scale));
         }
         let (Some(mut dividend), Some(mut by)) = (self.unscaled(), divisor.unscaled()) else {
             return Ok(Self::NAN);

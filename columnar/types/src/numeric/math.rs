@@ -11,8 +11,8 @@ use super::arith::{
 use super::{MAX_WHOLE_DIGITS, Numeric, overflow, pow10};
 use crate::{Error, Result, SqlState};
 
-/// log10(e).
-const LOG10_E: f64 = std::f64::consts::LOG10_E;
+/// log10(e) to the 15 digits that PostgreSQL's estimates use.
+const LOG10_E: f64 = 434_294_481_903_252.0 / 1e15;
 /// Exponentials beyond `e^±6000` overflow or vanish.
 const MAX_EXP_ARGUMENT: f64 = 6000.0;
 /// Bits computed beyond those that the result shows.
@@ -219,8 +219,10 @@ impl Numeric {
         if self.is_nan() || base.is_nan() {
             return Ok(Self::NAN);
         }
-        base.check_logarithm()?;
-        self.check_logarithm()?;
+        let infinite = base.is_infinite() || self.is_infinite();
+        for operand in if infinite && base.is_zero() { [self, base] } else { [base, self] } {
+            operand.check_logarithm()?;
+        }
         match (base.is_infinite(), self.is_infinite()) {
             (true, true) => return Ok(Self::NAN),
             (true, false) => return Ok(Self::ZERO),
@@ -261,7 +263,7 @@ impl Numeric {
             && let Some((n, _)) = whole.as_i128()
             && let Ok(n) = i32::try_from(n)
         {
-            return self.power_whole(n, exponent.scale());
+            return self.power_whole(n);
         }
         if self.is_zero() {
             return Ok(Self::from_i128(0, MIN_SIGNIFICANT_DIGITS as u32));
@@ -273,14 +275,17 @@ impl Numeric {
 
     /// `exp(exponent * ln(self))` for a positive base.
     fn power_real(&self, exponent: &Self, operand_scale: u32) -> Result<Self> {
-        // 64 bits for the estimate that sets the scale, then the digits that the scale asks for.
         let exponent_digits = exponent.decimal_weight().unwrap_or(0).unsigned_abs();
         let argument = |bits: u32| {
             let wide = bits + bits_for(exponent_digits);
             let product = ln_fixed(self, wide) * exponent.unscaled().unwrap_or_default();
             big_div_half_away(&product, &pow10(exponent.scale())) >> (wide - bits)
         };
-        let estimate = from_fixed(&argument(GUARD_BITS), GUARD_BITS, 8)?.to_f64();
+        // The scale follows from an estimate to eight digits, as PostgreSQL makes it.
+        let ln_scale = (8 - self.ln_weight()).clamp(0, MAX_DISPLAY_SCALE);
+        let ln_bits = bits_for(ln_scale as u32) + GUARD_BITS;
+        let ln = from_fixed(&ln_fixed(self, ln_bits), ln_bits, ln_scale as u32)?;
+        let estimate = ln.mul(exponent)?.round(ln_scale).to_f64();
         if estimate.abs() > MAX_EXP_ARGUMENT * 1.003 {
             return if estimate > 0.0 {
                 Err(overflow())
@@ -294,30 +299,26 @@ impl Numeric {
         exp_to_numeric(&argument(bits), bits, scale)
     }
 
-    fn power_whole(&self, n: i32, exponent_scale: u32) -> Result<Self> {
-        // log10 of the result, from the first 16 digits or so.
-        let estimate = match self.decimal_weight() {
-            Some(top) => {
-                let count = top.rem_euclid(DEC_DIGITS) + 1 + 3 * DEC_DIGITS;
-                let log = (self.leading_digits(count as u32) as f64).log10() + f64::from(top - count + 1);
-                f64::from(n) * log
-            }
-            None => 0.0,
-        };
-        if estimate > MAX_WHOLE_DIGITS as f64 {
-            return Err(overflow());
-        }
-        if estimate + 1.0 < -f64::from(MAX_DISPLAY_SCALE) {
-            return Ok(Self::from_i128(0, MAX_DISPLAY_SCALE as u32));
-        }
-        let scale = result_scale(estimate as i32, self.scale().max(exponent_scale));
+    /// PostgreSQL 15 gives whole powers 16 digits after the point, however large or small they are.
+    fn power_whole(&self, n: i32) -> Result<Self> {
+        let scale = result_scale(0, self.scale());
         match n {
             0 => return Ok(Self::from_i128(1, 0).round(scale)),
             1 => return Ok(self.round(scale)),
             -1 => return Self::from_i128(1, 0).div_at_scale(self, scale as u32),
             2 => return Ok(self.mul(self)?.round(scale)),
-            _ if self.is_zero() => return Ok(Self::from_i128(0, scale as u32)),
             _ => (),
+        }
+        let Some(top) = self.decimal_weight() else { return Ok(Self::from_i128(0, scale as u32)) };
+        // log10 of the result, from the first 16 digits or so.
+        let count = top.rem_euclid(DEC_DIGITS) + 1 + 3 * DEC_DIGITS;
+        let log = (self.leading_digits(count as u32) as f64).log10() + f64::from(top - count + 1);
+        let estimate = f64::from(n) * log;
+        if estimate > MAX_WHOLE_DIGITS as f64 {
+            return Err(overflow());
+        }
+        if estimate + 1.0 < -f64::from(scale) {
+            return Ok(Self::from_i128(0, scale as u32));
         }
         // Digits that the result needs, and those that the squarings may lose.
         let needed = (scale + estimate as i32).max(0) as u32 + 24 + n.unsigned_abs().ilog10();

@@ -76,15 +76,14 @@ fn parse_finite(body: &str, negative: bool) -> Option<Result<Numeric>> {
     Some(Numeric::from_bigint(value, scale.max(0) as u32))
 }
 
-/// Exponents past this are no numbers to PostgreSQL.
-const MAX_EXPONENT: i64 = i32::MAX as i64 / 2;
-
+/// `None` unless digits with an optional sign; as large as it gets when it does not fit.
 fn parse_exponent(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.is_empty() || digits.len() > 18 || !digits.bytes().all(|c| c.is_ascii_digit()) {
+    if digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit()) {
         return None;
     }
-    text.parse::<i64>().ok().filter(|e| e.abs() < MAX_EXPONENT)
+    let magnitude = digits.parse::<i32>().unwrap_or(i32::MAX);
+    Some(if text.starts_with('-') { -i64::from(magnitude) } else { magnitude.into() })
 }
 
 impl Numeric {
