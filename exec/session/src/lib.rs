@@ -1,1 +1,30 @@
-//! placeholder
+//! The facade over parser, planner, executor and store: sessions with their transactions, prepared statements, portals,
+//! cursors and settings. Synchronous; whoever calls decides about threads.
+
+mod auth;
+mod cancel;
+mod catalog_view;
+mod cell;
+mod client;
+mod copy;
+mod ddl;
+mod explain;
+mod instance;
+mod portal;
+mod session;
+mod settings;
+mod statement;
+mod transaction;
+mod utility;
+
+pub use auth::Credentials;
+pub use cancel::CancelHandle;
+pub use cell::CellWriter;
+pub use client::{Client, Notice, Severity};
+pub use instance::{Instance, InstanceConfig};
+pub use session::{ExecuteEnd, Session, SessionOptions, StatementDescription};
+pub use settings::{SETTINGS, Setting, SettingKind, Unit};
+pub use spg_plan::bind::ResultColumn;
+pub use spg_run::ResultBatch;
+pub use spg_store::PendingCommit;
+pub use transaction::TransactionStatus;

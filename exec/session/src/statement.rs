@@ -1,0 +1,120 @@
+//! Prepared statements: parsed once, planned when first needed and again when the catalog, the settings or the data's
+//! bounds that the plan relies on have changed.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use spg_plan::bind::{BoundKind, QueryTag, ResultColumn};
+use spg_plan::rules::Assumption;
+use spg_run::CompiledPlan;
+use spg_sql::Statement;
+use spg_store::DbSnapshot;
+use spg_types::{Datum, SqlType};
+
+/// A parsed statement and its plan.
+pub(crate) struct Prepared {
+    /// The statement; `None` for an empty string.
+    pub statement: Option<Statement>,
+    /// Parameter types that the client gave.
+    pub param_hints: Vec<Option<SqlType>>,
+    /// The newest plan.
+    planned: Mutex<Option<Arc<Planned>>>,
+}
+
+/// A bound and planned statement.
+pub(crate) struct Planned {
+    /// Parameter types.
+    pub params: Vec<SqlType>,
+    /// What it does.
+    pub kind: PlannedKind,
+    /// For which catalog.
+    pub catalog_version: u64,
+    /// For which settings.
+    pub settings_version: u64,
+    /// Bounds of column values that the plan relies on.
+    pub assumptions: Vec<Assumption>,
+}
+
+/// What a planned statement does.
+pub(crate) enum PlannedKind {
+    /// Reads or changes rows.
+    Query(PlannedQuery),
+    /// Anything else; bound only.
+    Utility(BoundKind),
+}
+
+/// A planned SELECT, INSERT, UPDATE or DELETE.
+pub(crate) struct PlannedQuery {
+    /// The first word of its tag.
+    pub verb: QueryTag,
+    /// FOR UPDATE and the like: takes the write lock.
+    pub row_locks: bool,
+    /// Result columns; empty when it returns no rows.
+    pub columns: Arc<[ResultColumn]>,
+    /// Its pipelines.
+    pub compiled: Arc<CompiledPlan>,
+}
+
+impl PlannedQuery {
+    /// Whether it needs the write lock.
+    pub(crate) fn writes(&self) -> bool {
+        self.verb != QueryTag::Select || self.row_locks
+    }
+}
+
+/// CommandComplete's tag for a number of rows.
+pub(crate) fn tag(verb: QueryTag, rows: u64) -> String {
+    match verb {
+        QueryTag::Select => format!("SELECT {rows}"),
+        QueryTag::Insert => format!("INSERT 0 {rows}"),
+        QueryTag::Update => format!("UPDATE {rows}"),
+        QueryTag::Delete => format!("DELETE {rows}"),
+    }
+}
+
+/// The statement's name in messages.
+pub(crate) fn verb_name(verb: QueryTag) -> &'static str {
+    match verb {
+        QueryTag::Select => "SELECT",
+        QueryTag::Insert => "INSERT",
+        QueryTag::Update => "UPDATE",
+        QueryTag::Delete => "DELETE",
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(statement: Option<Statement>, param_hints: Vec<Option<SqlType>>) -> Self {
+        Self { statement, param_hints, planned: Mutex::new(None) }
+    }
+
+    /// The plan, if it still holds for a snapshot and the session's settings.
+    pub(crate) fn current(&self, snapshot: &DbSnapshot, settings_version: u64) -> Option<Arc<Planned>> {
+        let planned = self.planned.lock().clone()?;
+        (planned.catalog_version == snapshot.catalog_version()
+            && planned.settings_version == settings_version
+            && planned.assumptions.iter().all(|a| holds(a, snapshot)))
+        .then_some(planned)
+    }
+
+    /// The newest plan, whether it still holds or not.
+    pub(crate) fn newest(&self) -> Option<Arc<Planned>> {
+        self.planned.lock().clone()
+    }
+
+    /// Keeps a new plan.
+    pub(crate) fn keep(&self, planned: Arc<Planned>) {
+        *self.planned.lock() = Some(planned);
+    }
+}
+
+/// Whether a snapshot's data lie within the bounds that a plan relies on.
+fn holds(a: &Assumption, snapshot: &DbSnapshot) -> bool {
+    let Some(table) = snapshot.table(a.table) else { return false };
+    let stats = table.stats();
+    let Some(column) = stats.columns.get(a.column) else { return false };
+    let within = |bound: &Option<Datum>, f: &dyn Fn(std::cmp::Ordering) -> bool, limit: &Datum| match bound {
+        None => stats.rows == column.null_count,
+        Some(b) => b.compare(limit).is_some_and(f),
+    };
+    within(&column.min, &|o| o.is_ge(), &a.min) && within(&column.max, &|o| o.is_le(), &a.max)
+}

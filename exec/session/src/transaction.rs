@@ -1,0 +1,189 @@
+//! The state of a session's transaction: PostgreSQL's transaction blocks over the store's snapshots and its one writer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use spg_store::{DbSnapshot, LockWait, PendingCommit, Savepoint, Store, WriteTxn};
+use spg_types::{Error, Result, SqlState};
+
+use crate::cancel::Running;
+
+/// As ReadyForQuery tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// Not in a transaction block.
+    Idle,
+    /// In a transaction block.
+    InTransaction,
+    /// In a transaction block that failed: only its end is accepted.
+    Failed,
+}
+
+/// Isolation levels; READ UNCOMMITTED is READ COMMITTED.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// A snapshot per statement.
+    ReadCommitted,
+    /// A snapshot per transaction.
+    RepeatableRead,
+    /// The write lock from the start: transactions run one after the other.
+    Serializable,
+}
+
+impl Isolation {
+    /// By its name in SQL, lower case.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "read uncommitted" | "read committed" => Some(Self::ReadCommitted),
+            "repeatable read" => Some(Self::RepeatableRead),
+            "serializable" => Some(Self::Serializable),
+            _ => None,
+        }
+    }
+
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReadCommitted => "read committed",
+            Self::RepeatableRead => "repeatable read",
+            Self::Serializable => "serializable",
+        }
+    }
+}
+
+/// A savepoint: what the store keeps for it, or nothing when the transaction had not written yet.
+struct NamedSavepoint {
+    name: String,
+    store: Option<Savepoint>,
+}
+
+/// A transaction, begun by BEGIN or by a statement on its own.
+pub(crate) struct Transaction {
+    /// Begun by BEGIN: lasts until COMMIT or ROLLBACK.
+    pub explicit: bool,
+    /// A statement has failed.
+    pub failed: bool,
+    /// Isolation level.
+    pub isolation: Isolation,
+    /// READ ONLY.
+    pub read_only: bool,
+    /// `now()`: microseconds since 1970-01-01 UTC.
+    pub start_us: i64,
+    /// A statement has run: the isolation level is fixed.
+    pub used: bool,
+    /// REPEATABLE READ's snapshot.
+    snapshot: Option<Arc<DbSnapshot>>,
+    write: Option<WriteTxn>,
+    savepoints: Vec<NamedSavepoint>,
+}
+
+impl Transaction {
+    pub(crate) fn new(explicit: bool, isolation: Isolation, read_only: bool, start_us: i64) -> Self {
+        Self {
+            explicit,
+            failed: false,
+            isolation,
+            read_only,
+            start_us,
+            used: false,
+            snapshot: None,
+            write: None,
+            savepoints: vec![],
+        }
+    }
+
+    /// What a statement reads: its own writes, else the transaction's or the newest snapshot.
+    pub(crate) fn snapshot(&mut self, store: &Store) -> Arc<DbSnapshot> {
+        if let Some(w) = &self.write {
+            return w.snapshot();
+        }
+        match self.isolation {
+            Isolation::ReadCommitted => store.published(),
+            Isolation::RepeatableRead | Isolation::Serializable => {
+                self.snapshot.get_or_insert_with(|| store.published()).clone()
+            }
+        }
+    }
+
+    /// Whether it holds the write lock.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.write.is_some()
+    }
+
+    /// Whether REPEATABLE READ's snapshot is taken.
+    pub(crate) fn has_snapshot(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// The write transaction, once `start_writing` has succeeded.
+    pub(crate) fn write(&mut self) -> Result<&mut WriteTxn> {
+        self.write.as_mut().ok_or_else(|| Error::internal("the transaction has not begun to write"))
+    }
+
+    /// Takes the write lock, waiting for it as long as `lock_timeout` allows. 25006 in a read-only transaction, 55P03 when the
+    /// time is up, 40001 when the transaction's snapshot is no longer the newest.
+    pub(crate) fn start_writing(
+        &mut self,
+        store: &Arc<Store>,
+        lock_timeout: Option<Duration>,
+        running: &Running,
+    ) -> Result<()> {
+        if self.write.is_some() {
+            return Ok(());
+        }
+        let wait = LockWait { timeout: lock_timeout, cancelled: Some(running.lock_wait.clone()) };
+        let write = match store.begin(&wait) {
+            Ok(w) => w,
+            // Why the wait was cut short is the token's to say: cancel, time limit or shutdown.
+            Err(e) => return Err(running.token.check().err().unwrap_or(e)),
+        };
+        if let Some(mine) = &self.snapshot
+            && mine.commit_no() != write.snapshot().commit_no()
+        {
+            return Err(Error::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent update",
+            )
+            .with_hint("The transaction might succeed if retried."));
+        }
+        self.write = Some(write);
+        Ok(())
+    }
+
+    /// SAVEPOINT.
+    pub(crate) fn savepoint(&mut self, name: String) {
+        let store = self.write.as_mut().map(|w| w.savepoint());
+        self.savepoints.push(NamedSavepoint { name, store });
+    }
+
+    /// RELEASE: forgets the savepoint and those after it. 3B001 when there is none of that name.
+    pub(crate) fn release(&mut self, name: &str) -> Result<()> {
+        let at = self.find(name)?;
+        self.savepoints.truncate(at);
+        Ok(())
+    }
+
+    /// ROLLBACK TO: undoes everything since the savepoint, which stays. 3B001 when there is none of that name.
+    pub(crate) fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let at = self.find(name)?;
+        self.savepoints.truncate(at + 1);
+        match (&self.savepoints[at].store, &mut self.write) {
+            (Some(s), Some(w)) => w.rollback_to(s)?,
+            (None, write) => *write = None,
+            (Some(_), None) => return Err(Error::internal("a savepoint outlived its transaction")),
+        }
+        self.failed = false;
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Result<usize> {
+        self.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| {
+            Error::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
+        })
+    }
+
+    /// Logs what was written and lets the next writer go on. Durable when the result says so.
+    pub(crate) fn commit(self) -> Result<Option<PendingCommit>> {
+        self.write.map(WriteTxn::commit).transpose()
+    }
+}
