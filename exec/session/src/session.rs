@@ -162,6 +162,15 @@ impl Session {
     /// Runs every statement of a string as the simple protocol has it: in one transaction, unless the string has its own
     /// BEGIN and COMMIT. The last CommandComplete may be acknowledged once the returned commit is durable.
     pub fn simple_query(&mut self, text: &str, client: &mut dyn Client) -> Result<Option<PendingCommit>> {
+        let result = self.run_statements(text, client);
+        if let (Err(_), Some(pending)) = (&result, self.pending.take()) {
+            // A COMMIT earlier in the string has been told to the client.
+            blocking(client, || pending.wait())??;
+        }
+        result
+    }
+
+    fn run_statements(&mut self, text: &str, client: &mut dyn Client) -> Result<Option<PendingCommit>> {
         self.statements.remove("");
         self.portals.remove("");
         let statements = match spg_sql::parse(text) {
