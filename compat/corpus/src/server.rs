@@ -32,21 +32,25 @@ impl Server {
     /// Starts `binary` on an empty database with extra environment variables.
     pub fn start(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("spg-server-").tempdir()?;
-        let (native, port) = (free_port()?, free_port()?);
-        let log = fs::File::create(dir.path().join("server.log"))?;
+        let port = free_port()?;
         let started = Instant::now();
-        let child = Command::new(binary)
-            .arg(format!("127.0.0.1:{native}"))
-            .current_dir(dir.path())
-            .env("SPG_PG_ADDR", format!("127.0.0.1:{port}"))
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let child = spawn(binary, env, dir.path(), port)?;
         let mut server = Self { child, dir, port, start_up: Duration::ZERO };
         server.wait(started)?;
         Ok(server)
+    }
+
+    /// Ends the process at once, as `kill -9` does.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(|_| ())
+    }
+
+    /// Starts `binary` again on the same database, after [`Server::kill`].
+    pub fn restart(&mut self, binary: &Path, env: &[(&str, String)]) -> Result<()> {
+        let started = Instant::now();
+        self.child = spawn(binary, env, self.dir.path(), self.port)?;
+        self.wait(started)
     }
 
     fn wait(&mut self, started: Instant) -> Result<()> {
@@ -82,6 +86,19 @@ impl Server {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
+}
+
+fn spawn(binary: &Path, env: &[(&str, String)], dir: &Path, port: u16) -> Result<Child> {
+    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("server.log"))?;
+    Command::new(binary)
+        .arg(format!("127.0.0.1:{}", free_port()?))
+        .current_dir(dir)
+        .env("SPG_PG_ADDR", format!("127.0.0.1:{port}"))
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
 }
 
 impl Drop for Server {

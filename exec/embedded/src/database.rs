@@ -132,10 +132,8 @@ pub struct ReplaySummary {
 /// Rebuilds catalog and data from a log alone, in memory, and says what was there. The log is not changed.
 pub fn replay_only(wal: &Path) -> Result<ReplaySummary> {
     let snapshot = Store::replay(Arc::new(RealVfs), wal)?;
-    let mut tables: Vec<_> = snapshot
-        .tables()
-        .map(|t| (t.def().schema.clone(), t.def().name.clone(), t.rows()))
-        .collect();
+    let mut tables: Vec<_> =
+        snapshot.tables().map(|t| (t.def().schema.clone(), t.def().name.clone(), t.rows())).collect();
     tables.sort();
     Ok(ReplaySummary { commits: snapshot.commit_no(), tables })
 }

@@ -22,7 +22,8 @@ pub use config::{Config, VERSION};
 pub use connection::{Connection, QueryResult};
 pub use database::{Database, ReplaySummary, replay_only};
 pub use spg_session::{
-    CancelHandle, CellWriter, Client, Credentials, ExecuteEnd, Notice, PendingCommit, ResultBatch, ResultColumn,
-    SETTINGS, Session, SessionOptions, Setting, SettingKind, Severity, StatementDescription, TransactionStatus, Unit,
+    CancelHandle, CellWriter, Client, Credentials, ExecuteEnd, Notice, PendingCommit, ResultBatch,
+    ResultColumn, SETTINGS, Session, SessionOptions, Setting, SettingKind, Severity, StatementDescription,
+    TransactionStatus, Unit,
 };
 pub use spg_types::{Error, Result, SqlState};

@@ -54,8 +54,12 @@ pub fn is_verifier(password: &str) -> bool {
     let parts: Vec<&str> = password.split('$').collect();
     parts.len() == 3
         && parts[0] == "SCRAM-SHA-256"
-        && parts[1].split_once(':').is_some_and(|(i, s)| i.parse::<u32>().is_ok() && STANDARD.decode(s).is_ok())
-        && parts[2].split_once(':').is_some_and(|(a, b)| STANDARD.decode(a).is_ok() && STANDARD.decode(b).is_ok())
+        && parts[1]
+            .split_once(':')
+            .is_some_and(|(i, s)| i.parse::<u32>().is_ok() && STANDARD.decode(s).is_ok())
+        && parts[2]
+            .split_once(':')
+            .is_some_and(|(a, b)| STANDARD.decode(a).is_ok() && STANDARD.decode(b).is_ok())
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Changes of the catalog: bound definitions into the write transaction.
 
-use spg_plan::bind::{AlterTable, AlterTableAction, BoundKind, CreateIndex, CreateTable, DropIndex, DropTable, Truncate};
+use spg_plan::bind::{
+    AlterTable, AlterTableAction, BoundKind, CreateIndex, CreateTable, DropIndex, DropTable, Truncate,
+};
 use spg_types::{Error, ForeignKeyDef, IndexOrigin, Result, SqlState, TableDef, TableId};
 
 use crate::client::{Client, Notice};
@@ -84,7 +86,10 @@ fn drop_tables(session: &mut Session, d: &DropTable, client: &mut dyn Client) ->
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
                 format!("cannot drop table {} because other objects depend on it", table.name),
             )
-            .with_detail(format!("constraint {} on table {} depends on table {}", key.name, first.name, table.name))
+            .with_detail(format!(
+                "constraint {} on table {} depends on table {}",
+                key.name, first.name, table.name
+            ))
             .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         for (referrer, key) in dependent {
@@ -129,9 +134,9 @@ fn create_index(session: &mut Session, c: &CreateIndex, client: &mut dyn Client)
 fn drop_indexes(session: &mut Session, d: &DropIndex, client: &mut dyn Client) -> Result<()> {
     for name in &d.names {
         let snapshot = session.snapshot();
-        let found = snapshot
-            .tables()
-            .find_map(|t| t.def().indexes.iter().find(|i| i.name == *name).map(|i| (t.def().clone(), i.clone())));
+        let found = snapshot.tables().find_map(|t| {
+            t.def().indexes.iter().find(|i| i.name == *name).map(|i| (t.def().clone(), i.clone()))
+        });
         let Some((table, index)) = found else {
             if d.if_exists {
                 client.notice(&Notice::notice(format!("index \"{name}\" does not exist, skipping")))?;
@@ -142,7 +147,10 @@ fn drop_indexes(session: &mut Session, d: &DropIndex, client: &mut dyn Client) -
         if index.origin != IndexOrigin::Created {
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop index {name} because constraint {name} on table {} requires it", table.name),
+                format!(
+                    "cannot drop index {name} because constraint {name} on table {} requires it",
+                    table.name
+                ),
             )
             .with_hint(format!("You can drop constraint {name} on table {} instead.", table.name)));
         }
@@ -152,13 +160,22 @@ fn drop_indexes(session: &mut Session, d: &DropIndex, client: &mut dyn Client) -
 }
 
 /// Drops an index that no foreign key needs, or the foreign keys with it.
-fn drop_index(session: &mut Session, table: &TableDef, index: &spg_types::IndexDef, cascade: bool) -> Result<()> {
-    let users: Vec<_> = referring(session, table.id).into_iter().filter(|(_, f)| f.ref_index == index.id).collect();
+fn drop_index(
+    session: &mut Session,
+    table: &TableDef,
+    index: &spg_types::IndexDef,
+    cascade: bool,
+) -> Result<()> {
+    let users: Vec<_> =
+        referring(session, table.id).into_iter().filter(|(_, f)| f.ref_index == index.id).collect();
     for (referrer, key) in users {
         if !cascade {
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop constraint {} on table {} because other objects depend on it", index.name, table.name),
+                format!(
+                    "cannot drop constraint {} on table {} because other objects depend on it",
+                    index.name, table.name
+                ),
             )
             .with_detail(format!(
                 "constraint {} on table {} depends on index {}",
@@ -213,9 +230,15 @@ fn alter_table(session: &mut Session, a: &AlterTable, client: &mut dyn Client) -
     Ok(())
 }
 
-fn alter(session: &mut Session, id: TableId, action: &AlterTableAction, client: &mut dyn Client) -> Result<()> {
+fn alter(
+    session: &mut Session,
+    id: TableId,
+    action: &AlterTableAction,
+    client: &mut dyn Client,
+) -> Result<()> {
     let mut def = current(session, id)?;
-    let unsupported = |what: &str| Err(Error::unsupported(format!("ALTER TABLE ... {what} is not supported")));
+    let unsupported =
+        |what: &str| Err(Error::unsupported(format!("ALTER TABLE ... {what} is not supported")));
     match action {
         AlterTableAction::AddIndex(index) => {
             if index.origin == IndexOrigin::PrimaryKey {
@@ -248,7 +271,8 @@ fn alter(session: &mut Session, id: TableId, action: &AlterTableAction, client: 
             def.checks.retain(|c| c.name != *name);
             def.foreign_keys.retain(|f| f.name != *name);
             if def.checks.len() + def.foreign_keys.len() == before {
-                let constraint = |i: &&spg_types::IndexDef| i.name == *name && i.origin != IndexOrigin::Created;
+                let constraint =
+                    |i: &&spg_types::IndexDef| i.name == *name && i.origin != IndexOrigin::Created;
                 if let Some(index) = def.indexes.iter().find(constraint).cloned() {
                     return drop_index(session, &def, &index, *cascade);
                 }
@@ -297,7 +321,9 @@ fn alter(session: &mut Session, id: TableId, action: &AlterTableAction, client: 
         }
         AlterTableAction::AddColumn { .. } => return unsupported("ADD COLUMN"),
         AlterTableAction::DropColumn { .. } => return unsupported("DROP COLUMN"),
-        AlterTableAction::SetOptions(_) | AlterTableAction::ResetOptions(_) => return unsupported("SET (...)"),
+        AlterTableAction::SetOptions(_) | AlterTableAction::ResetOptions(_) => {
+            return unsupported("SET (...)");
+        }
         AlterTableAction::OwnerTo(_) => return unsupported("OWNER TO"),
     }
     session.begin_if_needed().write()?.replace_table_def(def)?;
@@ -312,9 +338,8 @@ fn refuse_nulls(session: &mut Session, id: TableId, column: usize) -> Result<()>
     let has_null = table.row_groups().any(|g| {
         let values = g.column(column);
         values.null_count() > 0
-            && (0..g.len()).any(|row| {
-                values.is_null(row) && !g.deletes().is_some_and(|d| d.contains(row as u32))
-            })
+            && (0..g.len())
+                .any(|row| values.is_null(row) && !g.deletes().is_some_and(|d| d.contains(row as u32)))
     });
     if !has_null {
         return Ok(());

@@ -59,7 +59,8 @@ impl Instance {
     pub fn new(config: InstanceConfig) -> Arc<Self> {
         let mut overrides = config.settings;
         overrides.push(("server_version".into(), config.server_version));
-        overrides.push(("statement_timeout".into(), crate::settings::show_milliseconds(config.query_timeout_ms)));
+        overrides
+            .push(("statement_timeout".into(), crate::settings::show_milliseconds(config.query_timeout_ms)));
         Arc::new(Self {
             store: config.store,
             registry: config.registry,
@@ -101,7 +102,10 @@ impl Instance {
     pub fn credentials(&self, user: &str) -> Option<Credentials> {
         let snapshot = self.store.published();
         let role = snapshot.role(user).filter(|r| r.login)?;
-        Some(Credentials { scram_verifier: role.scram_verifier.clone()?, loopback_only: role.default_password })
+        Some(Credentials {
+            scram_verifier: role.scram_verifier.clone()?,
+            loopback_only: role.default_password,
+        })
     }
 
     /// A number for a new session that no other open session has.

@@ -69,7 +69,12 @@ impl Cursor {
     }
 
     /// Sends up to `max_rows` rows (0: all). Returns how many, and whether that was the end.
-    pub(crate) fn fetch(&mut self, max_rows: u64, formats: &[i16], client: &mut dyn Client) -> Result<(u64, bool)> {
+    pub(crate) fn fetch(
+        &mut self,
+        max_rows: u64,
+        formats: &[i16],
+        client: &mut dyn Client,
+    ) -> Result<(u64, bool)> {
         let mut sent = 0;
         loop {
             let (batch, from) = match self.rest.take() {

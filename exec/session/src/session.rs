@@ -183,8 +183,12 @@ impl Session {
         }
         for statement in statements {
             let prepared = Arc::new(Prepared::new(Some(statement), vec![]));
-            let mut portal =
-                Portal { statement: prepared, params: Arc::from([]), formats: vec![], state: PortalState::New };
+            let mut portal = Portal {
+                statement: prepared,
+                params: Arc::from([]),
+                formats: vec![],
+                state: PortalState::New,
+            };
             match self.run_portal(&mut portal, 0, true, client) {
                 Ok(ExecuteEnd::Complete(tag)) => client.command_complete(&tag)?,
                 Ok(ExecuteEnd::Empty | ExecuteEnd::Suspended) => {}
@@ -287,7 +291,10 @@ impl Session {
     ) -> Result<()> {
         let prepared = self.statement(statement)?;
         if !portal.is_empty() && self.portals.contains_key(portal) {
-            return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")));
+            return Err(Error::new(
+                SqlState::DUPLICATE_CURSOR,
+                format!("cursor \"{portal}\" already exists"),
+            ));
         }
         if self.is_failed() && prepared.statement.as_ref().is_some_and(|s| !ends_transaction(s)) {
             return Err(in_failed_transaction());
@@ -444,7 +451,8 @@ impl Session {
             self.transaction = Some(Transaction::new(false, isolation, read_only, (self.instance.clock)()));
         }
         let clock = self.instance.clock;
-        self.transaction.get_or_insert_with(|| Transaction::new(false, Isolation::ReadCommitted, false, clock()))
+        self.transaction
+            .get_or_insert_with(|| Transaction::new(false, Isolation::ReadCommitted, false, clock()))
     }
 
     pub(crate) fn settings_changed(&mut self) {
@@ -541,8 +549,12 @@ impl Session {
         };
         let optimized = guarded(|| optimize(query.plan, &query.output, &env))?;
         let compiled = Arc::new(guarded(|| CompiledPlan::compile(&optimized.plan, &query.output))?);
-        let planned =
-            PlannedQuery { verb: query.tag, row_locks: query.row_locks, columns: query.columns.into(), compiled };
+        let planned = PlannedQuery {
+            verb: query.tag,
+            row_locks: query.row_locks,
+            columns: query.columns.into(),
+            compiled,
+        };
         Ok((planned, optimized.assumptions))
     }
 
@@ -587,7 +599,8 @@ impl Session {
         }
         let running = self.cancel.begin();
         let limit = self.settings.number("statement_timeout").unsigned_abs();
-        let watched = (limit > 0).then(|| self.instance.watchdog.watch(&running, Duration::from_millis(limit)));
+        let watched =
+            (limit > 0).then(|| self.instance.watchdog.watch(&running, Duration::from_millis(limit)));
         let result = match catch_unwind(AssertUnwindSafe(|| {
             running.token.check()?;
             self.advance(portal, max_rows, describe, &running, client)
@@ -697,7 +710,12 @@ impl Session {
     }
 
     /// Takes the write lock for a statement.
-    pub(crate) fn lock_for_writing(&mut self, what: &str, running: &Running, client: &mut dyn Client) -> Result<()> {
+    pub(crate) fn lock_for_writing(
+        &mut self,
+        what: &str,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<()> {
         let store = self.instance.store.clone();
         let timeout = match self.settings.number("lock_timeout") {
             0 => None,
@@ -747,7 +765,10 @@ fn parameter(value: Option<&[u8]>, ty: SqlType, format: i16, context: &EvalConte
     match format {
         0 => {
             let text = std::str::from_utf8(bytes).map_err(|_| {
-                Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\"")
+                Error::new(
+                    SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                    "invalid byte sequence for encoding \"UTF8\"",
+                )
             })?;
             if text.contains('\0') {
                 return Err(Error::new(
@@ -759,7 +780,10 @@ fn parameter(value: Option<&[u8]>, ty: SqlType, format: i16, context: &EvalConte
         }
         1 => (ty.def.binary_in)(bytes, ty, &mut builder)?,
         other => {
-            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}")));
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("unsupported format code: {other}"),
+            ));
         }
     }
     Datum::from_column(&builder.finish(), 0, ty)
@@ -794,7 +818,8 @@ fn panic_error(panic: &(dyn std::any::Any + Send)) -> Error {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "unknown".to_owned());
     tracing::error!("a statement panicked: {what}");
-    Error::internal(format!("internal error: {what}")).with_hint("This is a defect of the server; the session goes on.")
+    Error::internal(format!("internal error: {what}"))
+        .with_hint("This is a defect of the server; the session goes on.")
 }
 
 /// Whether the utility statement controls transactions itself.

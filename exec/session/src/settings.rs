@@ -91,7 +91,9 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         "client_min_messages",
         "notice",
-        SettingKind::Enum(&["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]),
+        SettingKind::Enum(&[
+            "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error",
+        ]),
         false,
         "Least severe messages that are sent to the client.",
     ),
@@ -103,7 +105,13 @@ pub static SETTINGS: &[Setting] = &[
         false,
         "Isolation level of new transactions.",
     ),
-    setting("default_transaction_read_only", "off", SettingKind::Bool, true, "Whether new transactions are read-only."),
+    setting(
+        "default_transaction_read_only",
+        "off",
+        SettingKind::Bool,
+        true,
+        "Whether new transactions are read-only.",
+    ),
     setting(
         "extra_float_digits",
         "1",
@@ -126,21 +134,63 @@ pub static SETTINGS: &[Setting] = &[
         "Output format of intervals.",
     ),
     setting("in_hot_standby", "off", SettingKind::Fixed, true, "Whether the server only follows another."),
-    setting("integer_datetimes", "on", SettingKind::Fixed, true, "Whether dates and times are stored as integers."),
+    setting(
+        "integer_datetimes",
+        "on",
+        SettingKind::Fixed,
+        true,
+        "Whether dates and times are stored as integers.",
+    ),
     setting("is_superuser", "on", SettingKind::Fixed, true, "Whether the user is a superuser."),
     setting("lc_collate", "C", SettingKind::Fixed, false, "Collation of text."),
     setting("lc_ctype", "C", SettingKind::Fixed, false, "Character classes of text."),
     setting("lock_timeout", "0", MS, false, "Longest wait for the write lock; 0 is for ever."),
     setting("max_connections", "100", SettingKind::Fixed, false, "Connections accepted at a time."),
-    setting("search_path", "\"$user\", public", SettingKind::Text(any), false, "Schemas that unqualified names are looked up in."),
+    setting(
+        "search_path",
+        "\"$user\", public",
+        SettingKind::Text(any),
+        false,
+        "Schemas that unqualified names are looked up in.",
+    ),
     setting("server_encoding", "UTF8", SettingKind::Fixed, true, "Encoding of the database."),
-    setting("server_version", "15.0", SettingKind::Fixed, true, "Version of PostgreSQL that the server is compatible with."),
+    setting(
+        "server_version",
+        "15.0",
+        SettingKind::Fixed,
+        true,
+        "Version of PostgreSQL that the server is compatible with.",
+    ),
     setting("server_version_num", "150000", SettingKind::Fixed, false, "server_version as a number."),
     setting("session_authorization", "", SettingKind::Fixed, true, "The session's user."),
-    setting("spg.batch_size", "8192", SettingKind::Int { min: 1, max: 131_072, unit: Unit::None }, false, "Rows per batch in the executor."),
-    setting("spg.dialect", "postgres", SettingKind::Enum(&["postgres"]), false, "The SQL dialect that statements are read in."),
-    setting("spg.optimizer", "on", SettingKind::Bool, false, "Whether plans are optimized; off only decorrelates."),
-    setting("spg.workers", "0", SettingKind::Int { min: 0, max: 1024, unit: Unit::None }, false, "Most workers that a query uses; 0 is all."),
+    setting(
+        "spg.batch_size",
+        "8192",
+        SettingKind::Int { min: 1, max: 131_072, unit: Unit::None },
+        false,
+        "Rows per batch in the executor.",
+    ),
+    setting(
+        "spg.dialect",
+        "postgres",
+        SettingKind::Enum(&["postgres"]),
+        false,
+        "The SQL dialect that statements are read in.",
+    ),
+    setting(
+        "spg.optimizer",
+        "on",
+        SettingKind::Bool,
+        false,
+        "Whether plans are optimized; off only decorrelates.",
+    ),
+    setting(
+        "spg.workers",
+        "0",
+        SettingKind::Int { min: 0, max: 1024, unit: Unit::None },
+        false,
+        "Most workers that a query uses; 0 is all.",
+    ),
     setting(
         "standard_conforming_strings",
         "on",
@@ -150,9 +200,27 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting("statement_timeout", "0", MS, false, "Ends a statement that runs longer; 0 is never."),
     setting("synchronous_commit", "on", SettingKind::Fixed, false, "Whether commits wait for the disk."),
-    setting("timezone", "Etc/UTC", SettingKind::Text(time_zone), true, "Time zone of timestamps with time zone."),
-    setting("transaction_isolation", "read committed", SettingKind::Enum(ISOLATION), false, "The current transaction's isolation level."),
-    setting("transaction_read_only", "off", SettingKind::Bool, false, "Whether the current transaction is read-only."),
+    setting(
+        "timezone",
+        "Etc/UTC",
+        SettingKind::Text(time_zone),
+        true,
+        "Time zone of timestamps with time zone.",
+    ),
+    setting(
+        "transaction_isolation",
+        "read committed",
+        SettingKind::Enum(ISOLATION),
+        false,
+        "The current transaction's isolation level.",
+    ),
+    setting(
+        "transaction_read_only",
+        "off",
+        SettingKind::Bool,
+        false,
+        "Whether the current transaction is read-only.",
+    ),
     setting(
         "work_mem",
         "0",
@@ -304,8 +372,9 @@ impl Settings {
     /// What text input and output go by.
     pub fn format(&self, now_us: i64) -> FormatSettings {
         let value = |name: &str| self.get(name).unwrap_or_default();
-        let (date_format, date_order) = parse_date_style(value("datestyle"), (DateFormat::Iso, DateOrder::Mdy))
-            .unwrap_or((DateFormat::Iso, DateOrder::Mdy));
+        let (date_format, date_order) =
+            parse_date_style(value("datestyle"), (DateFormat::Iso, DateOrder::Mdy))
+                .unwrap_or((DateFormat::Iso, DateOrder::Mdy));
         FormatSettings {
             date_order,
             date_format,
@@ -315,7 +384,11 @@ impl Settings {
                 "iso_8601" => IntervalFormat::Iso8601,
                 _ => IntervalFormat::Postgres,
             },
-            bytea_format: if value("bytea_output") == "escape" { ByteaFormat::Escape } else { ByteaFormat::Hex },
+            bytea_format: if value("bytea_output") == "escape" {
+                ByteaFormat::Escape
+            } else {
+                ByteaFormat::Hex
+            },
             extra_float_digits: self.number("extra_float_digits") as i32,
             time_zone: parse_time_zone(value("timezone")).map_or(TimeZone::UTC, |(tz, _)| tz),
             now_us,
@@ -331,7 +404,10 @@ fn cannot_change(s: &Setting) -> Error {
 fn canonical(s: &'static Setting, value: &str) -> Result<String> {
     let shown = display_name(s.name);
     let invalid = || {
-        Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid value for parameter \"{shown}\": \"{value}\""))
+        Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("invalid value for parameter \"{shown}\": \"{value}\""),
+        )
     };
     match s.kind {
         SettingKind::Fixed => Err(cannot_change(s)),
@@ -354,7 +430,8 @@ fn canonical(s: &'static Setting, value: &str) -> Result<String> {
         }
         SettingKind::Enum(words) => {
             let lower = value.to_lowercase();
-            let on_off = if words == ["on"] { parse_bool(value).map(|b| if b { "on" } else { "off" }) } else { None };
+            let on_off =
+                if words == ["on"] { parse_bool(value).map(|b| if b { "on" } else { "off" }) } else { None };
             let wanted = on_off.unwrap_or(&lower);
             words
                 .iter()
@@ -465,7 +542,10 @@ fn parse_time_zone(value: &str) -> Option<(TimeZone, String)> {
         // The form that SHOW prints for a fixed offset: "<+02>-02".
         let (name, _) = inner.split_once('>')?;
         let hours: i32 = name.parse().ok()?;
-        return Some((TimeZone::fixed(jiff::tz::Offset::from_seconds(hours * 3600).ok()?), trimmed.to_owned()));
+        return Some((
+            TimeZone::fixed(jiff::tz::Offset::from_seconds(hours * 3600).ok()?),
+            trimmed.to_owned(),
+        ));
     }
     match trimmed.to_lowercase().as_str() {
         "utc" => Some((TimeZone::UTC, "UTC".to_owned())),
@@ -502,7 +582,11 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted_and_its_defaults_are_values() {
-        assert!(SETTINGS.windows(2).all(|w| w[0].name.to_lowercase() < w[1].name.to_lowercase() || w[0].name == "intervalstyle"));
+        assert!(
+            SETTINGS
+                .windows(2)
+                .all(|w| w[0].name.to_lowercase() < w[1].name.to_lowercase() || w[0].name == "intervalstyle")
+        );
         for s in SETTINGS.iter().filter(|s| !matches!(s.kind, SettingKind::Fixed)) {
             assert_eq!(canonical(s, s.default).unwrap(), s.default, "{}", s.name);
         }

@@ -178,7 +178,10 @@ impl Transaction {
 
     fn find(&self, name: &str) -> Result<usize> {
         self.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| {
-            Error::new(SqlState::INVALID_SAVEPOINT_SPECIFICATION, format!("savepoint \"{name}\" does not exist"))
+            Error::new(
+                SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+                format!("savepoint \"{name}\" does not exist"),
+            )
         })
     }
 

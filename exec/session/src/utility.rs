@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use spg_plan::bind::{
-    BoundKind, CopyDirection, CreateTableAs, CursorFetch, Execute, IsolationLevel, Prepare, ResultColumn, RoleOptions, SetScope, SetValue,
-    TransactionModes, Utility,
+    BoundKind, CopyDirection, CreateTableAs, CursorFetch, Execute, IsolationLevel, Prepare, ResultColumn,
+    RoleOptions, SetScope, SetValue, TransactionModes, Utility,
 };
 use spg_run::ResultBatch;
 use spg_types::{ColumnBuilder, Datum, Error, Result, SqlState, SqlType, def};
@@ -37,7 +37,12 @@ pub(crate) fn text_rows(name: &str, rows: &[String], tag: CursorTag) -> Result<C
 fn text_columns(names: &[&str]) -> Vec<ResultColumn> {
     names
         .iter()
-        .map(|n| ResultColumn { name: (*n).to_owned(), ty: SqlType::new(&def::TEXT), table_oid: 0, column_no: 0 })
+        .map(|n| ResultColumn {
+            name: (*n).to_owned(),
+            ty: SqlType::new(&def::TEXT),
+            table_oid: 0,
+            column_no: 0,
+        })
         .collect()
 }
 
@@ -298,7 +303,12 @@ impl Session {
         done("COMMIT")
     }
 
-    fn set_transaction(&mut self, modes: TransactionModes, session: bool, client: &mut dyn Client) -> Result<Started> {
+    fn set_transaction(
+        &mut self,
+        modes: TransactionModes,
+        session: bool,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
         if session {
             if let Some(level) = modes.isolation {
                 self.settings.set("default_transaction_isolation", isolation(level).name())?;
@@ -329,7 +339,13 @@ impl Session {
         }
     }
 
-    fn set(&mut self, scope: SetScope, name: &str, value: &SetValue, client: &mut dyn Client) -> Result<Started> {
+    fn set(
+        &mut self,
+        scope: SetScope,
+        name: &str,
+        value: &SetValue,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
         self.remember_settings();
         let setting = settings::find(name)?;
         if scope == SetScope::Local {
@@ -386,7 +402,8 @@ impl Session {
             ("transaction_read_only", Some(t)) => if t.read_only { "on" } else { "off" }.to_owned(),
             _ => self.settings.get(name)?.to_owned(),
         };
-        let cursor = text_rows(settings::display_name(setting.name), &[value], CursorTag::Fixed("SHOW".into()))?;
+        let cursor =
+            text_rows(settings::display_name(setting.name), &[value], CursorTag::Fixed("SHOW".into()))?;
         Ok(Started::Open(cursor))
     }
 
@@ -420,7 +437,12 @@ impl Session {
         done("PREPARE")
     }
 
-    fn execute_prepared(&mut self, e: &Execute, running: &Running, client: &mut dyn Client) -> Result<Started> {
+    fn execute_prepared(
+        &mut self,
+        e: &Execute,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
         let prepared = self.statements.get(&e.name).cloned().ok_or_else(|| no_statement(&e.name))?;
         let planned = self.plan(&prepared)?;
         if e.args.len() != planned.params.len() {
@@ -428,7 +450,11 @@ impl Session {
                 SqlState::SYNTAX_ERROR,
                 format!("wrong number of parameters for prepared statement \"{}\"", e.name),
             )
-            .with_detail(format!("Expected {} parameters but got {}.", planned.params.len(), e.args.len())));
+            .with_detail(format!(
+                "Expected {} parameters but got {}.",
+                planned.params.len(),
+                e.args.len()
+            )));
         }
         let context = self.base_context();
         let values = e
@@ -436,7 +462,12 @@ impl Session {
             .iter()
             .zip(&planned.params)
             .map(|(arg, ty)| {
-                let value = spg_plan::bind::assign_parameter(arg.clone(), *ty, self.instance.registry, &context.format)?;
+                let value = spg_plan::bind::assign_parameter(
+                    arg.clone(),
+                    *ty,
+                    self.instance.registry,
+                    &context.format,
+                )?;
                 let compiled = spg_expr::Compiled::new(&value, &|_| None)?;
                 compiled.eval(&context, &[], 1)?.datum(0, *ty)
             })
@@ -511,7 +542,13 @@ impl Session {
         }
     }
 
-    fn fetch(&mut self, name: &str, count: CursorFetch, is_move: bool, client: &mut dyn Client) -> Result<Started> {
+    fn fetch(
+        &mut self,
+        name: &str,
+        count: CursorFetch,
+        is_move: bool,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
         let cursor = self.cursors.get_mut(name).ok_or_else(|| no_cursor(name))?;
         let most = match count {
             CursorFetch::Forward(n) => n,
@@ -535,9 +572,8 @@ impl Session {
         }
         self.lock_for_writing("role changes", running, client)?;
         let snapshot = self.snapshot();
-        let absent = |name: &str| {
-            Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
-        };
+        let absent =
+            |name: &str| Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"));
         match u {
             Utility::CreateRole { name, if_not_exists, options } => {
                 if snapshot.role(name).is_some() {
@@ -574,7 +610,8 @@ impl Session {
                     if snapshot.role(name).is_some() {
                         self.begin_if_needed().write()?.drop_role(name)?;
                     } else if *if_exists {
-                        client.notice(&Notice::notice(format!("role \"{name}\" does not exist, skipping")))?;
+                        client
+                            .notice(&Notice::notice(format!("role \"{name}\" does not exist, skipping")))?;
                     } else {
                         return Err(absent(name));
                     }

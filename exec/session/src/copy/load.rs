@@ -15,9 +15,9 @@ use spg_run::RowChecks;
 use spg_store::{PreparedBatch, ROW_GROUP_ROWS, prepare_batch};
 use spg_types::{Datum, Error, Result, TableId, TableRef};
 
+use super::CopyFormat;
 use super::parse::{Parsed, RecordLayout};
 use super::split::RecordSplitter;
-use super::CopyFormat;
 use crate::cancel::Running;
 use crate::client::{Client, blocking};
 use crate::session::Session;
@@ -266,7 +266,9 @@ impl Crew {
                 for job in take {
                     let result = match job {
                         Job::Parse(n, piece) => Done::Parsed(n, caught(|| loader.parse(&piece))),
-                        Job::Prepare(n, parts) => Done::Prepared(n, caught(|| loader.prepare(&parts).map(Box::new))),
+                        Job::Prepare(n, parts) => {
+                            Done::Prepared(n, caught(|| loader.prepare(&parts).map(Box::new)))
+                        }
                     };
                     if give.send(result).is_err() {
                         return;

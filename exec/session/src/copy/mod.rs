@@ -45,7 +45,9 @@ pub(crate) fn run(
 
 fn format(o: &CopyOptions) -> Result<CopyFormat> {
     if o.format == bind::CopyFormat::Binary {
-        return Err(Error::unsupported("COPY in binary format is not supported").with_hint("Use text or csv."));
+        return Err(
+            Error::unsupported("COPY in binary format is not supported").with_hint("Use text or csv.")
+        );
     }
     Ok(CopyFormat {
         csv: o.format == bind::CopyFormat::Csv,

@@ -336,7 +336,9 @@ impl RecordLayout {
                 b't' => out.push(b'\t'),
                 b'v' => out.push(11),
                 b'0'..=b'7' => out.push(digits(&mut rest, u32::from(e - b'0'), 8, 2)),
-                b'x' if rest.peek().is_some_and(u8::is_ascii_hexdigit) => out.push(digits(&mut rest, 0, 16, 2)),
+                b'x' if rest.peek().is_some_and(u8::is_ascii_hexdigit) => {
+                    out.push(digits(&mut rest, 0, 16, 2))
+                }
                 other => out.push(other),
             }
         }
@@ -404,7 +406,9 @@ mod tests {
 
     fn rows(p: &Parsed) -> Vec<(Datum, Datum)> {
         (0..p.rows)
-            .map(|i| (Datum::from_array(&p.columns[0], i).unwrap(), Datum::from_array(&p.columns[1], i).unwrap()))
+            .map(|i| {
+                (Datum::from_array(&p.columns[0], i).unwrap(), Datum::from_array(&p.columns[1], i).unwrap())
+            })
             .collect()
     }
 
@@ -429,10 +433,16 @@ mod tests {
 
     #[test]
     fn text_escapes() {
-        let p = layout(CopyFormat::text(2)).parse(b"1\ta\\tb\\\\\\x41\\101\n\\N\t\\N\n7\t\xc3\xa9\\\xc3\xa9\n\\.\nrest", 1).unwrap();
+        let p = layout(CopyFormat::text(2))
+            .parse(b"1\ta\\tb\\\\\\x41\\101\n\\N\t\\N\n7\t\xc3\xa9\\\xc3\xa9\n\\.\nrest", 1)
+            .unwrap();
         assert_eq!(
             rows(&p),
-            vec![(Datum::Int32(1), text("a\tb\\AA")), (Datum::Null, Datum::Null), (Datum::Int32(7), text("éé"))]
+            vec![
+                (Datum::Int32(1), text("a\tb\\AA")),
+                (Datum::Null, Datum::Null),
+                (Datum::Int32(7), text("éé"))
+            ]
         );
         assert!(p.ended);
     }
@@ -445,8 +455,20 @@ mod tests {
         };
         let bad = SqlState::BAD_COPY_FILE_FORMAT;
         check(CopyFormat::csv(2), b"1,x\n2\n", bad, "missing data for column \"b\"", "COPY t, line 2: \"2\"");
-        check(CopyFormat::csv(2), b"1,x,y\n", bad, "extra data after last expected column", "COPY t, line 1: \"1,x,y\"");
-        check(CopyFormat::csv(2), b"1,\"x\n", bad, "unterminated CSV quoted field", "COPY t, line 1: \"1,\"x\"");
+        check(
+            CopyFormat::csv(2),
+            b"1,x,y\n",
+            bad,
+            "extra data after last expected column",
+            "COPY t, line 1: \"1,x,y\"",
+        );
+        check(
+            CopyFormat::csv(2),
+            b"1,\"x\n",
+            bad,
+            "unterminated CSV quoted field",
+            "COPY t, line 1: \"1,\"x\"",
+        );
         check(
             CopyFormat::csv(2),
             b"1,x\nq,y\n",

@@ -76,12 +76,11 @@ impl RecordWriter {
     /// Whether values of the type may hold characters that the format treats specially (or the NULL string).
     fn may_need_care(&self, ty: SqlType) -> bool {
         use spg_types::Repr::{Bool, Date, Decimal64, Decimal128, Int16, Int32, Int64};
-        let plain = matches!(
-            ty.repr(),
-            Bool | Int16 | Int32 | Int64 | Decimal64 { .. } | Decimal128 { .. } | Date
-        );
+        let plain =
+            matches!(ty.repr(), Bool | Int16 | Int32 | Int64 | Decimal64 { .. } | Decimal128 { .. } | Date);
         let usual = matches!(self.format.delimiter, b',' | b'\t' | b'|' | b';')
-            && (!self.format.csv || (self.format.quote == b'"' && matches!(self.format.null.as_str(), "" | "\\N" | "NULL")));
+            && (!self.format.csv
+                || (self.format.quote == b'"' && matches!(self.format.null.as_str(), "" | "\\N" | "NULL")));
         let iso = ty.repr() != Date || self.settings.date_format == spg_types::DateFormat::Iso;
         !(plain && usual && iso)
     }
@@ -139,7 +138,8 @@ mod tests {
     use spg_types::def;
 
     fn check(format: CopyFormat, expected: &str) {
-        let columns = vec![("a".to_owned(), SqlType::new(&def::INT4)), ("b".to_owned(), SqlType::new(&def::TEXT))];
+        let columns =
+            vec![("a".to_owned(), SqlType::new(&def::INT4)), ("b".to_owned(), SqlType::new(&def::TEXT))];
         let w = RecordWriter::new(columns, format, FormatSettings::default());
         let a: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None, Some(3)]));
         let b: ArrayRef = Arc::new(StringViewArray::from(vec![Some("x,\"y\"\t\\"), Some(""), None]));
