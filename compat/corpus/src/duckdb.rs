@@ -40,7 +40,7 @@ pub struct DuckDbRun {
 impl DuckDb {
     /// Finds or makes the virtual environment; an error says what is missing.
     pub fn prepare() -> Result<Self> {
-        let venv = match std::env::var_os("SPG_DUCKDB_VENV") {
+        let venv = match std::env::var_os("DUCKDB_VENV") {
             Some(path) => PathBuf::from(path),
             None => target_dir()?.join("duckdb-venv"),
         };

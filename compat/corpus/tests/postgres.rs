@@ -58,7 +58,7 @@ fn kept_tpch_answers_are_those_of_postgres() {
     for (i, sql) in tpch::queries(tpch::GOLDEN_SCALE).iter().enumerate() {
         let Answer { rows, .. } = connection.query(sql).unwrap();
         let lines: Vec<String> = rows.iter().map(|row| spg_corpus::render_row(row)).collect();
-        if std::env::var_os("SPG_UPDATE_ANSWERS").is_some() {
+        if std::env::var_os("UPDATE_ANSWERS").is_some() {
             let text: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
             std::fs::write(dir.join(format!("q{:02}.tsv", i + 1)), text).unwrap();
         }
