@@ -90,10 +90,10 @@ fn exactly_one(
     let conditional = !pulled.post.is_empty() || !on.is_empty();
     if conditional && matches!(kind, JoinKind::Left | JoinKind::Single) {
         // Every right column comes to depend on the condition: what was passed on becomes computed.
-        let kept = columns.iter().filter(|c| !pulled.above.iter().any(|a| a.out.id == c.id));
-        let map: HashMap<_, _> = kept.clone().map(|c| (c.id, cx.ids.column())).collect();
-        let computed = kept.map(|c| NamedExpr { out: c.clone(), expr: col(c) });
-        pulled.above.extend(computed);
+        let above = pulled.above_map();
+        let kept: Vec<&OutCol> = columns.iter().filter(|c| !above.contains_key(&c.id)).collect();
+        let map: HashMap<_, _> = kept.iter().map(|c| (c.id, cx.ids.column())).collect();
+        pulled.above.extend(kept.into_iter().map(|c| NamedExpr { out: c.clone(), expr: col(c) }));
         rename(&mut pulled.plan, &map);
         let above = pulled.above.iter_mut().map(|e| &mut e.expr);
         for e in pulled.preds.iter_mut().chain(&mut pulled.post).chain(&mut on).chain(above) {
