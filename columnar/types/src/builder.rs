@@ -66,8 +66,12 @@ impl ColumnBuilder {
             Repr::Int64 => Self::Int64(Int64Builder::with_capacity(n)),
             Repr::Float32 => Self::Float32(Float32Builder::with_capacity(n)),
             Repr::Float64 => Self::Float64(Float64Builder::with_capacity(n)),
-            Repr::Decimal64 { .. } => Self::Decimal64(Decimal64Builder::with_capacity(n).with_data_type(arrow_type)),
-            Repr::Decimal128 { .. } => Self::Decimal128(Decimal128Builder::with_capacity(n).with_data_type(arrow_type)),
+            Repr::Decimal64 { .. } => {
+                Self::Decimal64(Decimal64Builder::with_capacity(n).with_data_type(arrow_type))
+            }
+            Repr::Decimal128 { .. } => {
+                Self::Decimal128(Decimal128Builder::with_capacity(n).with_data_type(arrow_type))
+            }
             Repr::Numeric => Self::Numeric(BinaryViewBuilder::with_capacity(n)),
             Repr::Text => Self::Text(StringViewBuilder::with_capacity(n)),
             Repr::Binary => Self::Binary(BinaryViewBuilder::with_capacity(n)),
@@ -97,7 +101,9 @@ impl ColumnBuilder {
             (Self::Float32(b), Datum::Float32(v)) => b.append_value(*v),
             (Self::Float64(b), Datum::Float64(v)) => b.append_value(*v),
             (Self::Decimal64(b), Datum::Decimal(v)) => {
-                b.append_value(i64::try_from(*v).map_err(|_| Error::internal("decimal does not fit 64 bits"))?);
+                b.append_value(
+                    i64::try_from(*v).map_err(|_| Error::internal("decimal does not fit 64 bits"))?,
+                );
             }
             (Self::Decimal128(b), Datum::Decimal(v)) => b.append_value(*v),
             (Self::Numeric(b), Datum::Numeric(v)) => b.append_value(v.encode()),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, BinaryViewArray, BooleanArray, Date32Array, Decimal64Array, Decimal128Array,
     FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    IntervalMonthDayNanoArray, StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt16Array,
+    IntervalMonthDayNanoArray, StringViewArray, Time64MicrosecondArray, TimestampMicrosecondArray,
+    UInt16Array,
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 
@@ -81,14 +82,20 @@ impl Datum {
             DataType::BinaryView => Datum::Binary(get!(BinaryViewArray).into()),
             DataType::Date32 => Datum::Date(get!(Date32Array)),
             DataType::Time64(TimeUnit::Microsecond) => Datum::Time(get!(Time64MicrosecondArray)),
-            DataType::Timestamp(TimeUnit::Microsecond, _) => Datum::Timestamp(get!(TimestampMicrosecondArray)),
-            DataType::Interval(IntervalUnit::MonthDayNano) => Datum::Interval(get!(IntervalMonthDayNanoArray)),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Datum::Timestamp(get!(TimestampMicrosecondArray))
+            }
+            DataType::Interval(IntervalUnit::MonthDayNano) => {
+                Datum::Interval(get!(IntervalMonthDayNanoArray))
+            }
             DataType::FixedSizeBinary(16) => {
                 let bytes = get!(FixedSizeBinaryArray);
                 Datum::Uuid(bytes.try_into().map_err(|_| Error::internal("uuid is not 16 bytes long"))?)
             }
             DataType::Dictionary(..) => {
-                let Some(a) = array.as_any().downcast_ref::<arrow::array::DictionaryArray<arrow::datatypes::UInt16Type>>()
+                let Some(a) = array
+                    .as_any()
+                    .downcast_ref::<arrow::array::DictionaryArray<arrow::datatypes::UInt16Type>>()
                 else {
                     return Err(Error::internal("dictionary keys are not 16 bits wide"));
                 };

@@ -24,8 +24,8 @@ pub use error::{Error, Result};
 pub use numeric::Numeric;
 pub use repr::Repr;
 pub use schema::{
-    CheckDef, ColumnDef, ColumnStats, ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexId, IndexOrigin,
-    TableDef, TableId, TableRef, TableStats,
+    CheckDef, ColumnDef, ColumnStats, ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexId,
+    IndexOrigin, TableDef, TableId, TableRef, TableStats,
 };
 pub use settings::{ByteaFormat, DateFormat, DateOrder, FormatSettings, IntervalFormat};
 pub use sql_type::{Category, Modifier, SqlType, TypeDef, ValueWriter};

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use num_bigint::BigUint;
+
 /// Why a text is no integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntError {
@@ -341,18 +343,26 @@ macro_rules! float_text {
                     return write_uint(value.abs() as u64, out);
                 }
                 _ = write!(text, "{value:e}");
-                let bits = value.to_bits();
-                let on_boundary = bits & 1 == 0
-                    && is_midpoint(
-                        text.bytes(),
-                        (bits & ((1 << $mantissa_bits) - 1)) as u64,
-                        (bits >> $mantissa_bits) as i32 & (<$bits>::MAX >> ($mantissa_bits + 1)) as i32,
-                        $mantissa_bits,
-                    );
-                if on_boundary {
-                    // PostgreSQL does not take digits that are exactly half way to the next number.
-                    let digits = text.bytes().iter().filter(|c| c.is_ascii_digit()).count();
-                    shorter_not_midpoint(&mut text, value.into(), digits);
+                if value.to_bits() & 1 == 0 && MAYBE_MIDPOINT.contains(&value.abs().into()) {
+                    let bits = value.to_bits();
+                    let fraction = (bits & ((1 << $mantissa_bits) - 1)) as u64;
+                    let exponent =
+                        (bits >> $mantissa_bits) as i32 & ((1 << (<$bits>::BITS - 1 - $mantissa_bits)) - 1);
+                    let bias = (1 << (<$bits>::BITS - 2 - $mantissa_bits)) - 1;
+                    let float = Binary { fraction, exponent: exponent - bias, bits: $mantissa_bits };
+                    // PostgreSQL does not take digits exactly half way to the next number, although they read
+                    // back as this one.
+                    let mut digits = text
+                        .bytes()
+                        .iter()
+                        .take_while(|c| **c != b'e')
+                        .filter(|c| c.is_ascii_digit())
+                        .count();
+                    while float.is_midpoint(text.bytes()) && digits < 17 {
+                        text.len = 0;
+                        _ = write!(text, "{value:.digits$e}");
+                        digits += 1;
+                    }
                 }
             } else {
                 let digits = ($digits + extra_float_digits).max(1) as usize;
@@ -370,12 +380,37 @@ macro_rules! float_text {
 float_text!(f64, parse_f64, write_f64, 15, u64, 52);
 float_text!(f32, parse_f32, write_f32, 6, u32, 23);
 
-/// Whether `d.ddde±x` is exactly half way between the float (of these mantissa and exponent bits) and a neighbour.
-fn is_midpoint(_text: &[u8], _mantissa: u64, _exponent: i32, _mantissa_bits: u32) -> bool {
-    false
+/// Where digits of a float's precision can lie exactly between two floats: below, the point would need more
+/// digits after it, above, more before it.
+const MAYBE_MIDPOINT: std::ops::Range<f64> = 1048576.0..1e39;
+
+/// A normal float taken apart: `(2^bits + fraction) * 2^(exponent - bits)`.
+struct Binary {
+    fraction: u64,
+    exponent: i32,
+    bits: i32,
 }
 
-fn shorter_not_midpoint(_text: &mut FixedText, _value: f64, _digits: usize) {}
+impl Binary {
+    /// Whether `d.ddde±x` is exactly half way to a neighbour.
+    fn is_midpoint(&self, text: &[u8]) -> bool {
+        let at = memchr::memchr(b'e', text).unwrap_or(text.len());
+        let exponent =
+            std::str::from_utf8(&text[at..]).ok().and_then(|t| t.get(1..)?.parse::<i32>().ok()).unwrap_or(0);
+        let digits: Vec<u8> = text[..at].iter().copied().filter(u8::is_ascii_digit).collect();
+        let shift = exponent - (digits.len() as i32 - 1);
+        let decimal = BigUint::parse_bytes(&digits, 10).unwrap_or_default();
+        // In quarters of the last bit; below a power of two the gap is half as wide.
+        let quarters = ((1 << self.bits) + self.fraction) * 4;
+        let below = if self.fraction == 0 { quarters - 1 } else { quarters - 2 };
+        let scale = self.exponent - self.bits - 2;
+        let power = |base: u32, n: i32| BigUint::from(base).pow(n.max(0) as u32);
+        let left = decimal * power(10, shift) * power(2, -scale);
+        [quarters + 2, below]
+            .into_iter()
+            .any(|m| left == BigUint::from(m) * power(2, scale) * power(10, -shift))
+    }
+}
 
 /// Turns Rust's `1.5e-7` into C's layout for that many significant digits: plain for exponents from -4 to below
 /// `digits`, otherwise with an exponent of at least two digits; no zeros at the end.

@@ -111,7 +111,7 @@ pub fn write_offset(seconds: i32, out: &mut Vec<u8>) {
 enum Zone {
     None,
     Offset(i32),
-    Abbreviation(i32, String),
+    Abbreviation(String),
 }
 
 fn write_local(local_us: i64, zone: &Zone, settings: &FormatSettings, out: &mut Vec<u8>) {
@@ -142,14 +142,7 @@ fn write_local(local_us: i64, zone: &Zone, settings: &FormatSettings, out: &mut 
     match zone {
         Zone::None => (),
         Zone::Offset(seconds) => write_offset(*seconds, out),
-        // An abbreviation that is itself an offset says nothing more than the offset.
-        Zone::Abbreviation(seconds, name) if name.starts_with(['+', '-']) => {
-            if settings.date_format == DateFormat::Postgres {
-                out.push(b' ');
-            }
-            write_offset(*seconds, out);
-        }
-        Zone::Abbreviation(_, name) => {
+        Zone::Abbreviation(name) => {
             out.push(b' ');
             out.extend_from_slice(name.as_bytes());
         }
@@ -183,7 +176,7 @@ pub fn write_timestamptz(us: i64, settings: &FormatSettings, out: &mut Vec<u8>) 
         (offset, Zone::Offset(offset))
     } else {
         let (offset, name) = offset_and_abbreviation(&settings.time_zone, us);
-        (offset, Zone::Abbreviation(offset, name))
+        (offset, Zone::Abbreviation(name))
     };
     write_local(us.saturating_add(i64::from(offset) * US_PER_SECOND), &zone, settings, out);
 }

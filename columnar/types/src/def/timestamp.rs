@@ -54,13 +54,23 @@ pub(super) fn round_to_precision(us: i64, ty: SqlType) -> i64 {
     }
 }
 
+/// As [`round_to_precision`] for timestamps: away from PostgreSQL's zero, the year 2000.
+pub(super) fn round_timestamp(us: i64, ty: SqlType) -> i64 {
+    match us.checked_sub(PG_EPOCH_US) {
+        Some(since_2000) if !is_infinite(us) => {
+            round_to_precision(since_2000, ty).saturating_add(PG_EPOCH_US)
+        }
+        _ => us,
+    }
+}
+
 fn text_in(text: &str, ty: SqlType, settings: &FormatSettings, out: &mut ColumnBuilder) -> Result<()> {
     let ColumnBuilder::Timestamp(b) = out else { return Err(wrong_builder(ty)) };
     let value = match fast_timestamp(text.as_bytes()) {
         Some(us) => us,
         None => parse_timestamp(text, settings)?,
     };
-    b.append_value(round_to_precision(value, ty));
+    b.append_value(round_timestamp(value, ty));
     Ok(())
 }
 
@@ -83,7 +93,7 @@ fn from_wire(us: i64) -> Result<i64> {
 pub(super) fn binary_in(bytes: &[u8], ty: SqlType, out: &mut ColumnBuilder) -> Result<()> {
     let ColumnBuilder::Timestamp(b) = out else { return Err(wrong_builder(ty)) };
     let value = from_wire(i64::from_be_bytes(bytes.try_into().map_err(|_| invalid_binary(ty))?))?;
-    b.append_value(round_to_precision(value, ty));
+    b.append_value(round_timestamp(value, ty));
     Ok(())
 }
 

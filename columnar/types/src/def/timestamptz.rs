@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::timestamp::{binary_in, binary_out, precision_in, round_to_precision};
+use super::timestamp::{binary_in, binary_out, precision_in, round_timestamp};
 use super::{precision_out, wrong_builder};
 use crate::datetime::{parse_timestamptz, write_timestamptz};
 use crate::{Category, ColumnBuilder, FormatSettings, Repr, Result, SqlType, TypeDef, ValueWriter};
@@ -30,7 +30,7 @@ pub static TIMESTAMPTZ: TypeDef = TypeDef {
 
 fn text_in(text: &str, ty: SqlType, settings: &FormatSettings, out: &mut ColumnBuilder) -> Result<()> {
     let ColumnBuilder::Timestamp(b) = out else { return Err(wrong_builder(ty)) };
-    b.append_value(round_to_precision(parse_timestamptz(text, settings)?, ty));
+    b.append_value(round_timestamp(parse_timestamptz(text, settings)?, ty));
     Ok(())
 }
 
