@@ -32,18 +32,13 @@ impl fmt::Display for Failure {
 /// The sessions of one file's run, opened as records name them.
 struct Sessions<'a> {
     engine: &'a dyn Engine,
-    setup: &'a [String],
     open: BTreeMap<String, Box<dyn Connection>>,
 }
 
 impl Sessions<'_> {
     fn run(&mut self, record: &Record) -> Result<Answer, SqlError> {
         if !self.open.contains_key(&record.connection) {
-            let mut connection = self.engine.connect()?;
-            for sql in self.setup {
-                connection.execute(sql)?;
-            }
-            self.open.insert(record.connection.clone(), connection);
+            self.open.insert(record.connection.clone(), self.engine.connect()?);
         }
         let Some(connection) = self.open.get_mut(&record.connection) else {
             return Err(SqlError { code: "08003".into(), message: "no such connection".into() });
@@ -65,10 +60,9 @@ impl Sessions<'_> {
     }
 }
 
-/// Runs every record that applies to `engine`, each new session beginning with the `setup` statements; the records
-/// that failed.
-pub fn check(engine: &dyn Engine, setup: &[String], records: &[Record]) -> Vec<Failure> {
-    let mut sessions = Sessions { engine, setup, open: BTreeMap::new() };
+/// Runs every record that applies to `engine`; the records that failed.
+pub fn check(engine: &dyn Engine, records: &[Record]) -> Vec<Failure> {
+    let mut sessions = Sessions { engine, open: BTreeMap::new() };
     let mut failures = Vec::new();
     for record in records.iter().filter(|record| record.applies_to(engine.name())) {
         let outcome = sessions.run(record);
@@ -91,8 +85,8 @@ pub fn check(engine: &dyn Engine, setup: &[String], records: &[Record]) -> Vec<F
 
 /// Runs every record and writes what the engine did into it; the failures are records that erred where the file
 /// expects success, or the other way round: those are left as they are.
-pub fn fill(engine: &dyn Engine, setup: &[String], records: &mut [Record]) -> Vec<Failure> {
-    let mut sessions = Sessions { engine, setup, open: BTreeMap::new() };
+pub fn fill(engine: &dyn Engine, records: &mut [Record]) -> Vec<Failure> {
+    let mut sessions = Sessions { engine, open: BTreeMap::new() };
     let mut failures = Vec::new();
     for record in records.iter_mut().filter(|record| record.applies_to(engine.name())) {
         let outcome = sessions.run(record);
@@ -196,7 +190,7 @@ mod tests {
 
     #[test]
     fn matching_answers_pass() {
-        assert!(check(&FixedEngine, &[], &parse(RIGHT).unwrap()).is_empty());
+        assert!(check(&FixedEngine, &parse(RIGHT).unwrap()).is_empty());
     }
 
     #[test]
@@ -214,14 +208,14 @@ mod tests {
         ] {
             let text = RIGHT.replacen(from, to, 1);
             assert_ne!(text, RIGHT);
-            assert_eq!(check(&FixedEngine, &[], &parse(&text).unwrap()).len(), 1, "{from} -> {to}");
+            assert_eq!(check(&FixedEngine, &parse(&text).unwrap()).len(), 1, "{from} -> {to}");
         }
     }
 
     #[test]
     fn fill_writes_what_the_engine_answers() {
         let mut records = parse(&RIGHT.replace("2\tNULL\n1\ta\n", "").replace("count 2", "count 0")).unwrap();
-        assert!(fill(&FixedEngine, &[], &mut records).is_empty());
+        assert!(fill(&FixedEngine, &mut records).is_empty());
         assert_eq!(render(&records), RIGHT);
     }
 }

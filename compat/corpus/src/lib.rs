@@ -22,3 +22,9 @@ pub use files::{TestFile, sql_files};
 pub use record::{Action, FormatError, Record, Sort, SqlError, parse, render, render_row};
 pub use server::{Server, ServerEngine, binary};
 pub use wire::{WireConnection, runtime};
+
+/// Says on the terminal that a test was skipped and why; the test harness captures only `println!` and its like.
+pub fn skip(reason: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+}

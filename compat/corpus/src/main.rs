@@ -5,7 +5,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use spg_corpus::postgres::{Cluster, PostgresEngine, installed};
-use spg_corpus::{Engine, Failure, ServerEngine, TestFile, binary, check, fill, render, sql_files};
+use spg_corpus::{Failure, ServerEngine, TestFile, binary, check, fill, render, sql_files};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -37,8 +37,8 @@ fn on_postgres(filter: &str, write: bool) -> Result<usize, Box<dyn Error>> {
     for mut file in sql_files(filter)? {
         engine.fresh().map_err(|e| e.message)?;
         let failures = match write {
-            true => fill(&engine, &[], &mut file.records),
-            false => check(&engine, &[], &file.records),
+            true => fill(&engine, &mut file.records),
+            false => check(&engine, &file.records),
         };
         if write {
             std::fs::write(&file.path, render(&file.records))?;
@@ -52,8 +52,8 @@ fn on_server(filter: &str) -> Result<usize, Box<dyn Error>> {
     let server = binary("spg-server")?;
     let mut failed = 0;
     for file in sql_files(filter)? {
-        let engine = ServerEngine::start(&server, &[])?;
-        failed += report(&file, &check(&engine as &dyn Engine, &[], &file.records));
+        let engine = ServerEngine::start(&server, &[], &[])?;
+        failed += report(&file, &check(&engine, &file.records));
     }
     Ok(failed)
 }

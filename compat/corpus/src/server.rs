@@ -125,14 +125,15 @@ pub fn binary(package: &str) -> Result<PathBuf> {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--profile", profile, "-p", package]);
+    // The whole workspace is selected so that features resolve as in `cargo test --workspace`, and nothing is built twice.
+    build.args(["build", "--quiet", "--profile", profile, "--workspace", "--bin", package]);
     if let Some(target) = dir.parent() {
         build.env("CARGO_TARGET_DIR", target);
     }
     let status = build.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).status()?;
     let path = dir.join(package);
     if !status.success() || !path.exists() {
-        return Err(Error::other(format!("cargo build -p {package} failed")));
+        return Err(Error::other(format!("cargo build --bin {package} failed")));
     }
     Ok(path)
 }
@@ -141,13 +142,16 @@ pub fn binary(package: &str) -> Result<PathBuf> {
 pub struct ServerEngine {
     server: Server,
     runtime: Rc<Runtime>,
+    /// The `options` of the start-up packet.
+    settings: String,
 }
 
 impl ServerEngine {
-    /// Starts a fresh server.
-    pub fn start(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
+    /// Starts a fresh server; every session begins with these settings, given in its start-up packet.
+    pub fn start(binary: &Path, env: &[(&str, String)], settings: &[(&str, &str)]) -> Result<Self> {
         let runtime = wire::runtime().map_err(|e| Error::other(e.message))?;
-        Ok(Self { server: Server::start(binary, env)?, runtime })
+        let settings = settings.iter().map(|(name, value)| format!("-c {name}={value} ")).collect();
+        Ok(Self { server: Server::start(binary, env)?, runtime, settings })
     }
 }
 
@@ -157,6 +161,7 @@ impl Engine for ServerEngine {
     }
 
     fn connect(&self) -> std::result::Result<Box<dyn Connection>, SqlError> {
-        Ok(Box::new(WireConnection::open(&self.runtime, &self.server.options())?))
+        let options = format!("{} options='{}'", self.server.options(), self.settings);
+        Ok(Box::new(WireConnection::open(&self.runtime, &options)?))
     }
 }

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use spg_corpus::{DuckDb, tpch};
+use spg_corpus::{DuckDb, skip, tpch};
 
 #[test]
 fn kept_tpch_answers_are_those_of_duckdb() {
     let duckdb = match DuckDb::prepare() {
         Ok(duckdb) => duckdb,
         Err(error) => {
-            println!("skipped: DuckDB is not available ({error})");
+            skip(&format!("DuckDB is not available ({error})"));
             return;
         }
     };
