@@ -2,22 +2,21 @@
 
 mod catalog;
 mod cost;
-mod explain;
+pub mod explain;
 mod node;
 mod optimize;
 mod props;
-mod rules;
+pub mod rules;
 mod selectivity;
 mod stats;
 mod tree;
 mod verify;
 
 pub use catalog::CatalogView;
-pub use explain::{ExplainFormat, ExplainOptions, Names, NodeStats, explain, explain_plan};
+pub use explain::explain_plan;
 pub use node::{
     AggregateCall, CteId, Frame, FrameBound, FrameExclusion, FrameUnit, IndexAccess, IndexLookup, Join,
     JoinFilterId, JoinKind, Modify, ModifyKind, NamedExpr, OutCol, Plan, Scan, SetOpKind, SortKey,
     WindowCall, WindowCallee,
 };
-pub use optimize::{Assumption, Optimized, OptimizerEnv, RuleTrace, optimize};
 pub use stats::{Estimate, annotate, estimate};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use spg_expr::{EvalContext, Registry};
+use spg_expr::{ColId, EvalContext, Registry};
 use spg_types::{Datum, Result, TableId};
 
 use crate::rules::{Context, RULES};
@@ -18,14 +18,12 @@ pub struct OptimizerEnv<'a> {
     pub ctx: Option<&'a EvalContext>,
     /// Off: only the rules that execution needs.
     pub enabled: bool,
-    /// Keep each rule's time and, where it changed the plan, the plan after it.
-    pub trace: bool,
 }
 
 impl<'a> OptimizerEnv<'a> {
-    /// All rules, no trace.
+    /// All rules.
     pub fn new(catalog: &'a dyn CatalogView, registry: &'a Registry) -> Self {
-        Self { catalog, registry, ctx: None, enabled: true, trace: false }
+        Self { catalog, registry, ctx: None, enabled: true }
     }
 }
 
@@ -66,28 +64,36 @@ pub struct Optimized {
     pub assumptions: Vec<Assumption>,
 }
 
-/// Rewrites a bound plan into the one to execute. Fails with 0A000 for a correlation that no join expresses, with
-/// XX000 when a rule breaks the plan.
-pub fn optimize(plan: Plan, env: &OptimizerEnv<'_>) -> Result<Optimized> {
-    let mut cx = Context::new(env, &plan);
-    let mut plan = plan;
+/// Rewrites a bound plan into the one to execute, which puts out at least the columns `output`. Fails with 0A000 for a
+/// correlation that no join expresses, with XX000 when a rule breaks the plan.
+pub fn optimize(plan: Plan, output: &[ColId], env: &OptimizerEnv<'_>) -> Result<Optimized> {
+    drive(plan, output, env, false)
+}
+
+/// As [`optimize`]; keeps each rule's time and, where it changed the plan, the plan after it.
+pub fn optimize_traced(plan: Plan, output: &[ColId], env: &OptimizerEnv<'_>) -> Result<Optimized> {
+    drive(plan, output, env, true)
+}
+
+fn drive(mut plan: Plan, output: &[ColId], env: &OptimizerEnv<'_>, traced: bool) -> Result<Optimized> {
+    let mut cx = Context::new(env, &plan, output);
     let mut trace = vec![];
+    let columns = if cfg!(debug_assertions) { plan.columns() } else { vec![] };
     for rule in RULES {
         if !env.enabled && !rule.required {
             continue;
         }
         let start = Instant::now();
-        let before = env.trace.then(|| plan.clone());
-        let columns = if cfg!(debug_assertions) { plan.columns() } else { vec![] };
+        let before = traced.then(|| plan.clone());
         plan = (rule.run)(plan, &mut cx)?;
+        let time = start.elapsed();
         if cfg!(debug_assertions) {
             verify::verify(&plan, rule.name)?;
-            verify::same_output(&columns, &plan, rule.name)?;
+            verify::same_output(&columns, output, &plan, rule.name)?;
         }
         if let Some(before) = before {
             let changed = before != plan;
-            let text = changed.then(|| explain_plan(&plan, None));
-            trace.push(RuleTrace { rule: rule.name, time: start.elapsed(), plan: text });
+            trace.push(RuleTrace { rule: rule.name, time, plan: changed.then(|| explain_plan(&plan, None)) });
         }
     }
     Ok(Optimized { plan, trace, assumptions: cx.assumptions })

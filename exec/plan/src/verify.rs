@@ -17,11 +17,19 @@ pub(crate) fn verify(plan: &Plan, rule: &str) -> Result<()> {
     })
 }
 
-/// XX000 when a rule changed the number or the types of the statement's columns.
-pub(crate) fn same_output(before: &[OutCol], plan: &Plan, rule: &str) -> Result<()> {
+/// XX000 when a rule lost one of the statement's columns or changed its type.
+pub(crate) fn same_output(before: &[OutCol], output: &[ColId], plan: &Plan, rule: &str) -> Result<()> {
     let after = plan.columns();
-    let same = before.len() == after.len() && before.iter().zip(&after).all(|(a, b)| a.ty.same_def(b.ty));
-    if same { Ok(()) } else { Err(Error::internal(format!("{rule}: the statement's columns changed"))) }
+    let find = |list: &[OutCol], id: ColId| list.iter().find(|c| c.id == id).map(|c| c.ty);
+    for id in output {
+        match (find(before, *id), find(&after, *id)) {
+            (Some(a), Some(b)) if a.same_def(b) && a.repr() == b.repr() => {}
+            (a, b) => {
+                return Err(Error::internal(format!("{rule}: the statement's column {} was {a:?}, is {b:?}", id.0)));
+            }
+        }
+    }
+    Ok(())
 }
 
 type Scope = HashMap<ColId, SqlType>;

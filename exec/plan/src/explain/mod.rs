@@ -26,46 +26,60 @@ pub struct NodeStats {
     pub executed: bool,
 }
 
-/// `FORMAT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum ExplainFormat {
-    /// An indented tree.
-    #[default]
-    Text,
-    /// One JSON array.
-    Json,
-}
-
-/// What EXPLAIN shows.
-#[derive(Clone, Copy, Default)]
-pub struct ExplainOptions<'a> {
-    /// `COSTS`: estimates, from this catalog's statistics.
-    pub costs: Option<&'a dyn CatalogView>,
-    /// `ANALYZE`: measured values by pre-order number.
-    pub actual: Option<&'a [NodeStats]>,
+/// What EXPLAIN shows: its options, and what was measured of the statement as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExplainStyle {
+    /// `COSTS`: estimates.
+    pub costs: bool,
     /// `VERBOSE`: output columns of every operator.
     pub verbose: bool,
-    /// `FORMAT`.
-    pub format: ExplainFormat,
+    /// `TIMING`: time per operator, where it ran.
+    pub timing: bool,
+    /// `SUMMARY`: planning and execution time.
+    pub summary: bool,
+    /// `FORMAT JSON`.
+    pub json: bool,
+    /// Time from the bound statement to the plan.
+    pub planning: Duration,
+    /// Time of the execution, with ANALYZE.
+    pub execution: Option<Duration>,
 }
 
-/// The plan as EXPLAIN prints it; one line of the result per line.
-pub fn explain(plan: &Plan, options: &ExplainOptions<'_>) -> String {
-    let names = Names::of(plan);
-    let mut tree = describe::Describer { names: &names, verbose: options.verbose, number: 0 }.node(plan);
-    if let Some(catalog) = options.costs {
-        tree.estimate(&annotate(plan, catalog));
-    }
-    if let Some(actual) = options.actual {
+/// Measured values by pre-order number.
+pub type NodeStatsTable = Vec<NodeStats>;
+
+/// The plan as EXPLAIN prints it, one line per row of its result; in JSON one row for all.
+pub fn render(
+    plan: &Plan,
+    catalog: &dyn CatalogView,
+    actual: Option<&NodeStatsTable>,
+    style: &ExplainStyle,
+) -> Vec<String> {
+    let mut tree = tree(plan, style.costs.then_some(catalog), style.verbose);
+    if let Some(actual) = actual {
         tree.measured(actual);
     }
-    match options.format {
-        ExplainFormat::Text => render::text(&tree),
-        ExplainFormat::Json => render::json(&tree),
+    if style.json {
+        return vec![render::json(&tree, style)];
     }
+    let mut lines: Vec<String> = render::text(&tree, style.timing).lines().map(Into::into).collect();
+    if style.summary {
+        lines.push(format!("Planning Time: {:.3} ms", style.planning.as_secs_f64() * 1e3));
+        lines.extend(style.execution.map(|t| format!("Execution Time: {:.3} ms", t.as_secs_f64() * 1e3)));
+    }
+    lines
 }
 
 /// The plan as text without measured values: for traces and golden tests.
 pub fn explain_plan(plan: &Plan, costs: Option<&dyn CatalogView>) -> String {
-    explain(plan, &ExplainOptions { costs, ..ExplainOptions::default() })
+    render::text(&tree(plan, costs, false), false)
+}
+
+fn tree(plan: &Plan, costs: Option<&dyn CatalogView>, verbose: bool) -> describe::Node {
+    let names = Names::of(plan);
+    let mut tree = describe::Describer { names: &names, verbose, number: 0 }.node(plan);
+    if let Some(catalog) = costs {
+        tree.estimate(&annotate(plan, catalog));
+    }
+    tree
 }

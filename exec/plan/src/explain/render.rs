@@ -2,16 +2,17 @@
 
 use std::fmt::Write;
 
+use super::ExplainStyle;
 use super::describe::Node;
 
 /// PostgreSQL's indented tree.
-pub(super) fn text(node: &Node) -> String {
+pub(super) fn text(node: &Node, timing: bool) -> String {
     let mut out = String::new();
-    write_text(node, 0, true, &mut out);
+    write_text(node, 0, true, timing, &mut out);
     out
 }
 
-fn write_text(node: &Node, indent: usize, root: bool, out: &mut String) {
+fn write_text(node: &Node, indent: usize, root: bool, timing: bool, out: &mut String) {
     let mut indent = indent;
     if let Some(label) = &node.label {
         let _ = writeln!(out, "{:indent$}{label}", "");
@@ -25,8 +26,11 @@ fn write_text(node: &Node, indent: usize, root: bool, out: &mut String) {
     if let Some(a) = node.actual {
         match a.executed {
             true => {
-                let ms = a.time.as_secs_f64() * 1e3;
-                let _ = write!(out, " (actual time={ms:.3} rows={}", a.rows);
+                out.push_str(" (actual ");
+                if timing {
+                    let _ = write!(out, "time={:.3} ", a.time.as_secs_f64() * 1e3);
+                }
+                let _ = write!(out, "rows={}", a.rows);
                 if a.bytes > 0 {
                     let _ = write!(out, " memory={}kB", a.bytes.div_ceil(1024));
                 }
@@ -44,19 +48,25 @@ fn write_text(node: &Node, indent: usize, root: bool, out: &mut String) {
         let _ = writeln!(out, "{:inner$}Rows Removed by Join Filter: {}", "", a.filtered);
     }
     for input in &node.inputs {
-        write_text(input, inner, false, out);
+        write_text(input, inner, false, timing, out);
     }
 }
 
 /// PostgreSQL's `FORMAT JSON`: `[{"Plan": {...}}]`.
-pub(super) fn json(node: &Node) -> String {
+pub(super) fn json(node: &Node, style: &ExplainStyle) -> String {
     let mut out = String::from("[\n  {\n    \"Plan\": ");
-    write_json(node, 4, &mut out);
-    out.push_str("\n  }\n]\n");
+    write_json(node, 4, style.timing, &mut out);
+    if style.summary {
+        let _ = write!(out, ",\n    \"Planning Time\": {:.3}", style.planning.as_secs_f64() * 1e3);
+        if let Some(t) = style.execution {
+            let _ = write!(out, ",\n    \"Execution Time\": {:.3}", t.as_secs_f64() * 1e3);
+        }
+    }
+    out.push_str("\n  }\n]");
     out
 }
 
-fn write_json(node: &Node, indent: usize, out: &mut String) {
+fn write_json(node: &Node, indent: usize, timing: bool, out: &mut String) {
     let inner = indent + 2;
     let mut fields: Vec<(String, String)> = vec![("Node Type".into(), quoted(&node.title))];
     if let Some(l) = &node.label {
@@ -69,7 +79,9 @@ fn write_json(node: &Node, indent: usize, out: &mut String) {
         fields.push(("Plan Width".into(), format!("{:.0}", e.width)));
     }
     if let Some(a) = node.actual {
-        fields.push(("Actual Total Time".into(), format!("{:.3}", a.time.as_secs_f64() * 1e3)));
+        if timing {
+            fields.push(("Actual Total Time".into(), format!("{:.3}", a.time.as_secs_f64() * 1e3)));
+        }
         fields.push(("Actual Rows".into(), a.rows.to_string()));
         fields.push(("Actual Loops".into(), u8::from(a.executed).to_string()));
         fields.push(("Peak Memory Usage".into(), a.bytes.div_ceil(1024).to_string()));
@@ -99,7 +111,7 @@ fn write_json(node: &Node, indent: usize, out: &mut String) {
             if i > 0 {
                 let _ = write!(out, ",\n{:deeper$}", "", deeper = inner + 2);
             }
-            write_json(n, inner + 2, out);
+            write_json(n, inner + 2, timing, out);
         }
         let _ = write!(out, "\n{:inner$}]\n", "");
     }

@@ -6,7 +6,7 @@ use spg_expr::{
 use spg_types::{Datum, Error, Result, SqlType, def};
 
 use crate::optimize::{Assumption, OptimizerEnv};
-use crate::tree::{Ids, col};
+use crate::tree::{ColSet, Ids, col};
 use crate::{
     AggregateCall, Frame, FrameBound, FrameExclusion, FrameUnit, OutCol, Plan, WindowCall, WindowCallee,
 };
@@ -16,11 +16,13 @@ pub(crate) struct Context<'a> {
     pub(crate) env: &'a OptimizerEnv<'a>,
     pub(crate) ids: Ids,
     pub(crate) assumptions: Vec<Assumption>,
+    /// The statement's columns: what the root must put out.
+    pub(crate) output: ColSet,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(env: &'a OptimizerEnv<'a>, plan: &Plan) -> Self {
-        Self { env, ids: Ids::after(plan), assumptions: vec![] }
+    pub(crate) fn new(env: &'a OptimizerEnv<'a>, plan: &Plan, output: &[ColId]) -> Self {
+        Self { env, ids: Ids::after(plan), assumptions: vec![], output: output.iter().copied().collect() }
     }
 
     /// A new column.

@@ -9,6 +9,7 @@ pub(crate) mod logic;
 mod prune_columns;
 mod push_filters;
 
+pub use crate::optimize::{Assumption, Optimized, OptimizerEnv, RuleTrace, optimize, optimize_traced};
 pub(crate) use context::Context;
 
 use spg_types::Result;

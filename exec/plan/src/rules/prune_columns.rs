@@ -9,11 +9,9 @@ use super::Context;
 use crate::tree::{ColSet, exprs, projected, refs, take};
 use crate::{CteId, Join, JoinKind, OutCol, Plan};
 
-pub(crate) fn run(plan: Plan, _: &mut Context<'_>) -> Result<Plan> {
-    let columns = plan.columns();
-    let need = columns.iter().map(|c| c.id).collect();
-    let plan = Pruner::default().prune(plan, &need);
-    Ok(projected(plan, &columns))
+pub(crate) fn run(plan: Plan, cx: &mut Context<'_>) -> Result<Plan> {
+    let need = cx.output.clone();
+    Ok(Pruner::default().prune(plan, &need))
 }
 
 #[derive(Default)]
