@@ -112,9 +112,9 @@ pub fn select<T: Lane>(op: Cmp, a: &[T], b: &[T], selection: Option<&[u32]>, out
     }
 }
 
-/// Keeps the rows that satisfy `f`, without a branch on it.
+/// Appends the rows that satisfy `f`, without a branch on it.
 #[inline]
-fn narrow(rows: &[u32], out: &mut Vec<u32>, f: impl Fn(usize) -> bool) {
+pub fn narrow(rows: &[u32], out: &mut Vec<u32>, f: impl Fn(usize) -> bool) {
     let start = out.len();
     out.resize(start + rows.len(), 0);
     let tail = &mut out[start..];
@@ -151,8 +151,11 @@ mod tests {
             for selection in [None, Some(&odd[..])] {
                 let all: Vec<u32> = (0..a.len() as u32).collect();
                 let rows = selection.unwrap_or(&all);
-                let plain: Vec<u32> =
-                    rows.iter().copied().filter(|r| holds(op, order(a[*r as usize], b[*r as usize]))).collect();
+                let plain: Vec<u32> = rows
+                    .iter()
+                    .copied()
+                    .filter(|r| holds(op, order(a[*r as usize], b[*r as usize])))
+                    .collect();
                 let mut fast = vec![];
                 select(op, a, b, selection, &mut fast);
                 assert_eq!(fast, plain);

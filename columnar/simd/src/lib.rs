@@ -16,6 +16,6 @@ mod hash;
 pub use aggregate::{max, min, sum_f64, sum_i64, sum_i128};
 pub use arith::{Int, binary_overflowing, map, unary_overflowing, zip, zip_const};
 pub use bits::{append_indices, count_ones, pack};
-pub use compare::{Cmp, Lane, compare, compare_const, select, select_const};
+pub use compare::{Cmp, Lane, compare, compare_const, narrow, select, select_const};
 pub use gather::{gather, gather_into, gather_u128};
 pub use hash::{combine, fold, hash_bytes, hash_u64, hash_u128, hash_values, hash_values_with};

@@ -203,6 +203,8 @@ pub struct CastDef {
     pub to: &'static TypeDef,
     /// When it applies.
     pub context: CastContext,
+    /// Whether it leaves values as they are when the target has no modifier: rules and the evaluator look through it.
+    pub relabel: bool,
     /// Makes the kernel; `return_type` carries the target's modifier (scale, length). The same type on both sides applies a modifier.
     pub bind: fn(&BindArgs<'_>, explicit: bool) -> Result<Arc<dyn Kernel>>,
 }

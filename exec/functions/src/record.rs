@@ -1,0 +1,69 @@
+//! How records are written down: signatures in one line, the usual properties as defaults.
+
+use spg_expr::{Function, Volatility};
+
+/// A strict, immutable function that may fail; records name what differs.
+pub(crate) const FUNCTION: Function = Function {
+    name: "",
+    doc: "",
+    example: ("", ""),
+    volatility: Volatility::Immutable,
+    strict: true,
+    infallible: false,
+    comparison: None,
+    signatures: &[],
+};
+
+/// [`FUNCTION`] that never fails.
+pub(crate) const TOTAL: Function = Function { infallible: true, ..FUNCTION };
+
+/// Parameter types by name.
+pub(crate) mod arg {
+    use spg_expr::ArgType;
+    use spg_types::def;
+
+    macro_rules! args {
+        ($($name:ident)*) => {$(pub(crate) const $name: ArgType = ArgType::Exact(&def::$name);)*};
+    }
+    args!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT VARCHAR BPCHAR BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME);
+    /// PostgreSQL's `"any"`.
+    pub(crate) const ANY: ArgType = ArgType::Any;
+    /// PostgreSQL's `anycompatible`.
+    pub(crate) const SAME: ArgType = ArgType::AnyCompatible;
+}
+
+/// Result types by name.
+pub(crate) mod ret {
+    use spg_expr::ReturnType;
+    use spg_types::def;
+
+    macro_rules! rets {
+        ($($name:ident)*) => {$(pub(crate) const $name: ReturnType = ReturnType::Exact(&def::$name);)*};
+    }
+    rets!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT VARCHAR BPCHAR BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME VOID);
+    /// The type that `anycompatible` became.
+    pub(crate) const SAME: ReturnType = ReturnType::Compatible;
+}
+
+/// `sig!([INT4, INT4] => INT4, bind)`: a signature; `=> of f` computes the result's type; `..` after the last parameter
+/// lets it repeat.
+macro_rules! sig {
+    ([$($arg:ident),*] => of $ret:expr, $bind:expr) => {
+        sig!(@ [$($arg),*] false, spg_expr::ReturnType::Of($ret), $bind)
+    };
+    ([$($arg:ident),*] => $ret:ident, $bind:expr) => {
+        sig!(@ [$($arg),*] false, $crate::record::ret::$ret, $bind)
+    };
+    ([$($arg:ident),* ..] => $ret:ident, $bind:expr) => {
+        sig!(@ [$($arg),*] true, $crate::record::ret::$ret, $bind)
+    };
+    (@ [$($arg:ident),*] $variadic:expr, $ret:expr, $bind:expr) => {
+        spg_expr::Signature {
+            args: &[$($crate::record::arg::$arg),*],
+            variadic: $variadic,
+            returns: $ret,
+            bind: $bind,
+        }
+    };
+}
+pub(crate) use sig;
