@@ -5,12 +5,12 @@ use spg_session::{Client, Notice, ResultBatch, ResultColumn};
 use spg_types::{Error, FormatSettings, Result, SqlState};
 
 use crate::engine::Interrupt;
+use crate::input::Input;
 use crate::message::{self, Fields};
+use crate::output::{FLUSH_BYTES, Output};
 use crate::registry::Backend;
 use crate::response;
 use crate::rows::RowEncoder;
-use crate::input::Input;
-use crate::output::{FLUSH_BYTES, Output};
 
 /// A client while one statement runs for it.
 pub(crate) struct PgClient<'a, I> {
@@ -93,7 +93,10 @@ impl<I: Interrupt> Client for PgClient<'_, I> {
                 b'f' => {
                     let mut fields = Fields::new(input.body(body));
                     let reason = fields.text().unwrap_or_default();
-                    Some(Err(Error::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}"))))
+                    Some(Err(Error::new(
+                        SqlState::QUERY_CANCELED,
+                        format!("COPY from stdin failed: {reason}"),
+                    )))
                 }
                 // An empty CopyData; and drivers may send Flush or Sync ahead of their data.
                 b'd' | b'H' | b'S' => None,

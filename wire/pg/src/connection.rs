@@ -65,7 +65,9 @@ impl<E: Engine> Connection<E> {
         let backend = &self.registered.backend;
         match end {
             End::Client => tracing::debug!(pid = backend.pid, "client has left"),
-            End::Fatal(e) if backend.is_gone() => tracing::debug!(pid = backend.pid, error = %e, "client is gone"),
+            End::Fatal(e) if backend.is_gone() => {
+                tracing::debug!(pid = backend.pid, error = %e, "client is gone")
+            }
             End::Fatal(e) => {
                 tracing::info!(pid = backend.pid, sqlstate = %e.state(), error = %e, "connection ended");
                 response::error(&mut self.output.buffer, Fatality::Fatal, &e);
@@ -84,7 +86,9 @@ impl<E: Engine> Connection<E> {
         // The session guards itself against panics in queries; one that gets here leaves it in an unknown state.
         let handled = catch_unwind(AssertUnwindSafe(|| self.handle(tag, body)));
         backend.set_busy(false);
-        match handled.unwrap_or_else(|_| Err(End::Fatal(Error::internal("the session ended by an internal error"))))? {
+        match handled
+            .unwrap_or_else(|_| Err(End::Fatal(Error::internal("the session ended by an internal error"))))?
+        {
             Next::Nothing if self.output.pending() < FLUSH_BYTES => Ok(()),
             Next::Nothing | Next::Flush => self.output.flush().await.map_err(|_| End::Client),
             Next::Ready(commit) => self.ready(commit).await,
@@ -219,8 +223,11 @@ impl<E: Engine> Connection<E> {
     fn query(&mut self, body: &[u8]) -> Result<Next<E::Commit>, End> {
         let result = match message::decode(b'Q', body) {
             Ok(Frontend::Query(sql)) => {
-                let mut client =
-                    PgClient { input: &mut self.input, output: &mut self.output, backend: &*self.registered.backend };
+                let mut client = PgClient {
+                    input: &mut self.input,
+                    output: &mut self.output,
+                    backend: &*self.registered.backend,
+                };
                 self.engine.simple_query(sql, &mut client)
             }
             Ok(_) => Err(Error::internal("Query decoded as another message")),

@@ -60,13 +60,12 @@ impl<H: Host> PgServer<H> {
 
     /// Accepts connections until [`PgServer::shutdown`].
     pub async fn serve(&self, listener: TcpListener) {
-        let registry = self.shared.registry.clone();
-        let watching = tokio::spawn(async move { registry.watch().await });
+        tokio::spawn(Registry::watch(Arc::downgrade(&self.shared.registry)));
         let mut closing = self.closing.subscribe();
         loop {
             tokio::select! {
                 biased;
-                _ = closing.wait_for(|closing| *closing) => break,
+                () = closed(&mut closing) => return,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => self.accept(stream, peer),
                     Err(e) => {
@@ -77,7 +76,6 @@ impl<H: Host> PgServer<H> {
                 },
             }
         }
-        watching.abort();
     }
 
     fn accept(&self, stream: TcpStream, peer: SocketAddr) {
@@ -106,11 +104,16 @@ impl<H: Host> PgServer<H> {
 }
 
 /// One connection, from its first byte to its last.
-async fn run<H: Host>(shared: Arc<Shared<H>>, stream: TcpStream, peer: SocketAddr, mut closing: watch::Receiver<bool>) {
+async fn run<H: Host>(
+    shared: Arc<Shared<H>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut login = Login::new(stream, peer.ip());
     let ready = tokio::select! {
         biased;
-        _ = closing.wait_for(|closing| *closing) => Err(shutting_down()),
+        () = closed(&mut closing) => Err(shutting_down()),
         ready = tokio::time::timeout(shared.authentication_timeout, log_in(&mut login, &shared)) => {
             ready.unwrap_or_else(|_| {
                 Err(Error::new(SqlState::QUERY_CANCELED, "canceling authentication due to timeout"))
@@ -160,4 +163,9 @@ async fn log_in<H: Host>(login: &mut Login, shared: &Shared<H>) -> spg_types::Re
 
 fn shutting_down() -> Error {
     Error::new(SqlState::CANNOT_CONNECT_NOW, "the database system is shutting down")
+}
+
+/// Until the server closes.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
 }

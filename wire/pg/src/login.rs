@@ -75,7 +75,11 @@ impl Login {
 
     /// Asks for the password's proof. 28P01 for a wrong one and for an unknown user alike; 28000 for a default password
     /// from a distance.
-    pub(crate) async fn authenticate<H: Host>(&mut self, startup: &Startup, shared: &Shared<H>) -> Result<()> {
+    pub(crate) async fn authenticate<H: Host>(
+        &mut self,
+        startup: &Startup,
+        shared: &Shared<H>,
+    ) -> Result<()> {
         if startup.minor > 0 || !startup.unknown_options.is_empty() {
             response::negotiate(&mut self.output.buffer, startup.unknown_options.clone());
         }
@@ -111,7 +115,11 @@ impl Login {
     }
 
     /// Opens the session and greets: everything after the server's proof leaves in one piece with it.
-    pub(crate) fn open<H: Host>(mut self, startup: Startup, shared: &Shared<H>) -> Result<Connection<H::Engine>, Box<(Self, Error)>> {
+    pub(crate) fn open<H: Host>(
+        mut self,
+        startup: Startup,
+        shared: &Shared<H>,
+    ) -> Result<Connection<H::Engine>, Box<(Self, Error)>> {
         let pid = shared.registry.next_pid();
         let opened = shared.host.connect(SessionOptions {
             user: startup.user,
@@ -185,7 +193,8 @@ fn initial_response(body: &[u8]) -> Result<&[u8]> {
     match fields.u32()? as i32 {
         -1 => Err(violation("the client's first SASL message is missing")),
         length => {
-            let data = fields.bytes(usize::try_from(length).map_err(|_| violation("invalid message format"))?)?;
+            let data =
+                fields.bytes(usize::try_from(length).map_err(|_| violation("invalid message format"))?)?;
             fields.end()?;
             Ok(data)
         }

@@ -25,10 +25,17 @@ pub(crate) enum Target {
 #[derive(Debug)]
 pub(crate) enum Frontend<'a> {
     Query(&'a str),
-    Parse { name: &'a str, sql: &'a str, types: Vec<u32> },
+    Parse {
+        name: &'a str,
+        sql: &'a str,
+        types: Vec<u32>,
+    },
     Bind(Bind<'a>),
     Describe(Target, &'a str),
-    Execute { portal: &'a str, max_rows: u64 },
+    Execute {
+        portal: &'a str,
+        max_rows: u64,
+    },
     Close(Target, &'a str),
     Flush,
     Sync,
@@ -58,7 +65,12 @@ pub(crate) fn message_length(tag: u8, length: [u8; 4]) -> Result<usize> {
         b'Q' | b'P' | b'B' | b'F' | b'd' => LARGE,
         b'p' => crate::startup::UNAUTHENTICATED_BYTES_MAX,
         b'C' | b'D' | b'E' | b'H' | b'S' | b'X' | b'c' | b'f' => SMALL,
-        _ => return Err(Error::new(SqlState::PROTOCOL_VIOLATION, format!("invalid frontend message type {tag}"))),
+        _ => {
+            return Err(Error::new(
+                SqlState::PROTOCOL_VIOLATION,
+                format!("invalid frontend message type {tag}"),
+            ));
+        }
     };
     let length = u32::from_be_bytes(length) as usize;
     if length < 4 || length > limit {
@@ -93,7 +105,12 @@ pub(crate) fn decode(tag: u8, body: &[u8]) -> Result<Frontend<'_>> {
         // Its body is never looked at, and it is refused.
         b'F' => return Ok(Frontend::FunctionCall),
         b'd' | b'c' | b'f' => return Ok(Frontend::StaleCopy),
-        _ => return Err(Error::new(SqlState::PROTOCOL_VIOLATION, format!("invalid frontend message type {tag}"))),
+        _ => {
+            return Err(Error::new(
+                SqlState::PROTOCOL_VIOLATION,
+                format!("invalid frontend message type {tag}"),
+            ));
+        }
     };
     r.end()?;
     Ok(message)
@@ -162,12 +179,6 @@ impl<'a> Fields<'a> {
         let bytes = &self.body[self.at..self.at + count];
         self.at += count;
         Ok(bytes)
-    }
-
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
-        let rest = &self.body[self.at..];
-        self.at = self.body.len();
-        rest
     }
 
     pub(crate) fn u16(&mut self) -> Result<u16> {

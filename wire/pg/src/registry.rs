@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
 
 use crate::engine::Interrupt;
 use crate::scram::equal;
@@ -134,14 +135,15 @@ impl<I: Interrupt> Registry<I> {
         }
     }
 
-    /// Watches for clients that have gone and for sessions ended by others; runs for ever.
-    pub(crate) async fn watch(&self) {
+    /// Watches for clients that have gone and for sessions ended by others, as long as there is a server.
+    pub(crate) async fn watch(registry: Weak<Self>) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut backends = Vec::new();
         loop {
             ticks.tick().await;
-            backends.extend(self.lock().values().cloned());
+            let Some(registry) = registry.upgrade() else { return };
+            backends.extend(registry.lock().values().cloned());
             backends.drain(..).for_each(|b| b.look());
         }
     }

@@ -84,7 +84,10 @@ impl<'a> Cell<'a> {
                 Cell::Constant(bytes)
             }
             Column::Array(array) => match array.as_dictionary_opt::<UInt16Type>() {
-                None => Cell::Flat { write: writer(array.as_ref()), nulls: array.nulls().filter(|n| n.null_count() > 0) },
+                None => Cell::Flat {
+                    write: writer(array.as_ref()),
+                    nulls: array.nulls().filter(|n| n.null_count() > 0),
+                },
                 Some(dictionary) => {
                     let (keys, nulls) = (&dictionary.keys().values()[..], dictionary.nulls());
                     let values: &'a dyn Array = dictionary.values().as_ref();
@@ -109,7 +112,11 @@ impl<'a> Cell<'a> {
         match self {
             Cell::Constant(bytes) => out.extend_from_slice(bytes),
             Cell::Flat { write, nulls } => {
-                if is_null(nulls, row) { out.extend_from_slice(&NULL) } else { value(write, row, out) }
+                if is_null(nulls, row) {
+                    out.extend_from_slice(&NULL)
+                } else {
+                    value(write, row, out)
+                }
             }
             Cell::Lookup { write, values, keys, nulls } => {
                 if is_null(nulls, row) {
@@ -160,7 +167,12 @@ mod tests {
     use super::*;
 
     /// Rows as texts, decoded by hand.
-    fn rows(columns: &[Column], types: &[SqlType], formats: &[i16], count: usize) -> Vec<Vec<Option<Vec<u8>>>> {
+    fn rows(
+        columns: &[Column],
+        types: &[SqlType],
+        formats: &[i16],
+        count: usize,
+    ) -> Vec<Vec<Option<Vec<u8>>>> {
         let settings = FormatSettings::default();
         let encoder = RowEncoder::new(columns, types.iter().copied(), formats, count, &settings);
         (0..count)

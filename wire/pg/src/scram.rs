@@ -106,7 +106,9 @@ impl Exchange {
         match attributes.next().and_then(|a| a.split_once('=')) {
             // The name is ignored: the start-up packet has it.
             Some(("n", _)) => {}
-            Some(("m", _)) => return Err(Error::unsupported("client requires an unsupported SCRAM extension")),
+            Some(("m", _)) => {
+                return Err(Error::unsupported("client requires an unsupported SCRAM extension"));
+            }
             _ => return Err(malformed("the user name is missing")),
         }
         let client_nonce = match attributes.next().and_then(|a| a.strip_prefix("r=")) {
@@ -128,7 +130,8 @@ impl Exchange {
     /// Takes the client's last message: `None` when the proof is wrong, else the server's own proof.
     pub(crate) fn finish(self, client_final: &[u8]) -> Result<Option<String>> {
         let text = std::str::from_utf8(client_final).map_err(|_| malformed("not UTF-8"))?;
-        let (without_proof, proof) = text.rsplit_once(",p=").ok_or_else(|| malformed("the proof is missing"))?;
+        let (without_proof, proof) =
+            text.rsplit_once(",p=").ok_or_else(|| malformed("the proof is missing"))?;
         let mut attributes = without_proof.split(',');
         let binding = attributes.next().and_then(|a| a.strip_prefix("c="));
         if binding != Some(BASE64.encode(&self.gs2_header).as_str()) {
@@ -216,9 +219,17 @@ mod tests {
 
     #[test]
     fn malformed_messages_are_refused() {
-        for first in [&b""[..], b"n", b"n,", b"p=tls-unique,,n=u,r=x", b"n,a=x,n=u,r=x", b"n,,m=1,n=u,r=x", b"n,,n=u,r=",
-            b"n,,r=x", b"\xff,,n=,r=x"]
-        {
+        for first in [
+            &b""[..],
+            b"n",
+            b"n,",
+            b"p=tls-unique,,n=u,r=x",
+            b"n,a=x,n=u,r=x",
+            b"n,,m=1,n=u,r=x",
+            b"n,,n=u,r=",
+            b"n,,r=x",
+            b"\xff,,n=,r=x",
+        ] {
             assert!(Exchange::start(verifier(), first).is_err(), "{first:?}");
         }
         for last in [&b""[..], b"c=biws,r=x,p=", b"c=eSws,r=x,p=AAAA", b"p=x", b"\xff"] {

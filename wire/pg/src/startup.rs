@@ -43,7 +43,11 @@ pub(crate) struct Startup {
 /// The length of a first packet by its length word; 08P01 when it can't be one.
 pub(crate) fn packet_length(length: [u8; 4]) -> Result<usize> {
     let length = u32::from_be_bytes(length) as usize;
-    if (8..=PACKET_MAX).contains(&length) { Ok(length) } else { Err(invalid("invalid length of startup packet")) }
+    if (8..=PACKET_MAX).contains(&length) {
+        Ok(length)
+    } else {
+        Err(invalid("invalid length of startup packet"))
+    }
 }
 
 /// Decodes a first packet without its length word. Every error ends the connection.
