@@ -116,7 +116,7 @@ impl Client for Gather {
         Ok(())
     }
 
-    fn rows(&mut self, _: &[ResultColumn], _: &[i16], batch: &ResultBatch) -> Result<()> {
+    fn rows(&mut self, _: &[ResultColumn], _: &[i16], _: &FormatSettings, batch: &ResultBatch) -> Result<()> {
         self.current.batches.push(batch.clone());
         Ok(())
     }
@@ -153,7 +153,7 @@ impl Client for Gather {
         Ok(())
     }
 
-    fn copy_out(&mut self, data: &[u8]) -> Result<()> {
+    fn copy_out(&mut self, data: &[u8], _: &[usize]) -> Result<()> {
         self.current.copied.extend_from_slice(data);
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use spg_run::{CancelReason, CancelToken};
+use spg_types::Result;
 
 /// Ends what a session is doing; may be used from any thread.
 #[derive(Clone, Default)]
@@ -46,6 +47,12 @@ impl CancelHandle {
     /// Whether `terminate` was called.
     pub fn is_terminated(&self) -> bool {
         self.0.terminated.load(Ordering::Acquire)
+    }
+
+    /// The error that the running statement is to end with, once there is a reason: for code that waits for the client.
+    pub fn check(&self) -> Result<()> {
+        let running = self.0.running.lock().clone();
+        running.map_or(Ok(()), |r| r.token.check())
     }
 
     /// Registers a new statement.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use spg_plan::bind::ResultColumn;
 use spg_run::ResultBatch;
-use spg_types::{Error, Result, SqlState};
+use spg_types::{Error, FormatSettings, Result, SqlState};
 
 /// How severe a notice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,13 @@ pub trait Client: Send {
 
     /// Rows. `formats` as in Bind: none means text, one applies to all columns. Returns when there is room for more:
     /// a slow reader slows the query.
-    fn rows(&mut self, columns: &[ResultColumn], formats: &[i16], batch: &ResultBatch) -> Result<()>;
+    fn rows(
+        &mut self,
+        columns: &[ResultColumn],
+        formats: &[i16],
+        settings: &FormatSettings,
+        batch: &ResultBatch,
+    ) -> Result<()>;
 
     /// A statement ended: `INSERT 0 3`.
     fn command_complete(&mut self, tag: &str) -> Result<()>;
@@ -60,8 +66,8 @@ pub trait Client: Send {
     /// COPY TO STDOUT starts.
     fn copy_out_begin(&mut self, columns: usize, binary: bool) -> Result<()>;
 
-    /// COPY data: whole rows.
-    fn copy_out(&mut self, data: &[u8]) -> Result<()>;
+    /// COPY data: whole rows, with the offset where each ends.
+    fn copy_out(&mut self, data: &[u8], row_ends: &[usize]) -> Result<()>;
 
     /// COPY TO STDOUT ends.
     fn copy_out_end(&mut self) -> Result<()>;

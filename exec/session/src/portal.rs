@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use spg_run::{ResultBatch, ResultStream};
-use spg_types::{Datum, Result};
+use spg_types::{Datum, FormatSettings, Result};
 
 use spg_plan::bind::ResultColumn;
 
@@ -73,6 +73,7 @@ impl Cursor {
         &mut self,
         max_rows: u64,
         formats: &[i16],
+        settings: &FormatSettings,
         client: &mut dyn Client,
     ) -> Result<(u64, bool)> {
         let mut sent = 0;
@@ -87,7 +88,7 @@ impl Cursor {
             let left = batch.rows - from;
             let wanted = if max_rows == 0 { left } else { left.min((max_rows - sent) as usize) };
             let piece = if wanted == batch.rows { batch.clone() } else { batch.slice(from, wanted) };
-            client.rows(&self.columns, formats, &piece)?;
+            client.rows(&self.columns, formats, settings, &piece)?;
             sent += wanted as u64;
             if wanted < left {
                 self.rest = Some((batch, from + wanted));

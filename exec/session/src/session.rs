@@ -392,6 +392,11 @@ impl Session {
         self.end_implicit()
     }
 
+    /// The commit of a COMMIT executed since the last Sync, when its tag is to leave before the next one (Flush).
+    pub fn take_pending(&mut self) -> Option<PendingCommit> {
+        self.pending.take()
+    }
+
     /// Commits a transaction that no BEGIN opened.
     fn end_implicit(&mut self) -> Result<Option<PendingCommit>> {
         if self.transaction.as_ref().is_some_and(|t| !t.explicit) {
@@ -425,6 +430,11 @@ impl Session {
     }
 
     /// After an error: an explicit transaction waits for its end, an implicit one is rolled back.
+    /// The client broke the protocol: the transaction fails as after a failed statement. Returns the error.
+    pub fn fail(&mut self, error: Error) -> Error {
+        self.failed(error)
+    }
+
     fn failed(&mut self, error: Error) -> Error {
         match &mut self.transaction {
             Some(t) if t.explicit => t.failed = true,
@@ -646,7 +656,8 @@ impl Session {
             // Executed to its end before: no more rows.
             return Ok(ExecuteEnd::Complete("SELECT 0".into()));
         };
-        let (rows, ended) = cursor.fetch(max_rows, &portal.formats, client)?;
+        let context = self.base_context();
+        let (rows, ended) = cursor.fetch(max_rows, &portal.formats, &context.format, client)?;
         if !ended {
             return Ok(ExecuteEnd::Suspended);
         }

@@ -120,9 +120,15 @@ impl<I: Interrupt> Client for PgClient<'_, I> {
         Ok(())
     }
 
-    fn copy_out(&mut self, data: &[u8]) -> Result<()> {
-        response::copy_data(&mut self.output.buffer, data);
-        self.flush_if_full()
+    /// One message per row: clients may rely on that.
+    fn copy_out(&mut self, data: &[u8], row_ends: &[usize]) -> Result<()> {
+        let mut start = 0;
+        for end in row_ends {
+            response::copy_data(&mut self.output.buffer, data.get(start..*end).unwrap_or_default());
+            self.flush_if_full()?;
+            start = *end;
+        }
+        Ok(())
     }
 
     fn copy_out_end(&mut self) -> Result<()> {

@@ -35,8 +35,8 @@ enum End {
 /// What a message leaves to be done where waiting is possible.
 enum Next<C> {
     Nothing,
-    /// Send what has gathered.
-    Flush,
+    /// Send what has gathered, once a commit among it (if there is one) is durable or has failed.
+    Flush(Option<C>),
     /// The request ends: ReadyForQuery, once its commit (if there is one) is durable or has failed.
     Ready(Option<C>),
 }
@@ -90,14 +90,18 @@ impl<E: Engine> Connection<E> {
             .unwrap_or_else(|_| Err(End::Fatal(Error::internal("the session ended by an internal error"))))?
         {
             Next::Nothing if self.output.pending() < FLUSH_BYTES => Ok(()),
-            Next::Nothing | Next::Flush => self.output.flush().await.map_err(|_| End::Client),
+            Next::Nothing => self.flush().await,
+            Next::Flush(commit) => {
+                self.skip_to_sync |= !self.durable(commit).await?;
+                self.flush().await
+            }
             Next::Ready(commit) => self.ready(commit).await,
         }
     }
 
     /// Sends everything and waits for more input. Here, without a running statement, is where sessions are ended.
     async fn wait(&mut self) -> Result<(), End> {
-        self.output.flush().await.map_err(|_| End::Client)?;
+        self.flush().await?;
         let backend = &self.registered.backend;
         let until = self.engine.idle_limit().map(|limit| tokio::time::Instant::now() + limit);
         loop {
@@ -123,18 +127,29 @@ impl<E: Engine> Connection<E> {
         }
     }
 
-    /// Ends a request: waits for its commit, then says that the next may come.
-    async fn ready(&mut self, commit: Option<E::Commit>) -> Result<(), End> {
-        if let Some(commit) = commit {
-            self.output.send_finished();
-            let (done, durable) = oneshot::channel();
-            commit.on_durable(Box::new(move |result| drop(done.send(result))));
-            let result = durable.await.unwrap_or_else(|_| Err(Error::internal("a commit was given up")));
-            if let Err(e) = result {
+    async fn flush(&mut self) -> Result<(), End> {
+        self.output.flush().await.map_err(|_| End::Client)
+    }
+
+    /// Waits until a commit is on disk, without holding a thread. False when it has failed: its tag is taken back for
+    /// the error.
+    async fn durable(&mut self, commit: Option<E::Commit>) -> Result<bool, End> {
+        let Some(commit) = commit else { return Ok(true) };
+        self.output.send_finished();
+        let (done, durable) = oneshot::channel();
+        commit.on_durable(Box::new(move |result| drop(done.send(result))));
+        match durable.await.unwrap_or_else(|_| Err(Error::internal("a commit was given up"))) {
+            Ok(()) => Ok(true),
+            Err(e) => {
                 self.output.take_back_complete();
-                self.error(e)?;
+                self.error(e).map(|()| false)
             }
         }
+    }
+
+    /// Ends a request: waits for its commit, then says that the next may come.
+    async fn ready(&mut self, commit: Option<E::Commit>) -> Result<(), End> {
+        self.durable(commit).await?;
         for (name, value) in self.engine.take_parameter_changes() {
             response::parameter_status(&mut self.output.buffer, &name, &value);
         }
@@ -144,7 +159,7 @@ impl<E: Engine> Connection<E> {
             return Err(End::Fatal(admin_shutdown()));
         }
         if self.output.pending() >= FLUSH_BYTES || !self.input.has_message() {
-            self.output.flush().await.map_err(|_| End::Client)?;
+            self.flush().await?;
         } else {
             // Many requests may have come in one piece: other connections get their turn between them.
             tokio::task::consume_budget().await;
@@ -196,7 +211,7 @@ impl<E: Engine> Connection<E> {
             }
             b'H' => {
                 self.input.consume(length);
-                Ok(Next::Flush)
+                Ok(Next::Flush(self.engine.take_pending()))
             }
             b'X' => Err(End::Client),
             b'F' => {

@@ -71,6 +71,9 @@ pub trait Engine: Send {
     fn close_portal(&mut self, name: &str);
     fn sync(&mut self) -> Result<Option<Self::Commit>>;
 
+    /// The commit of a COMMIT that was executed since the last Sync, if it may still be on its way.
+    fn take_pending(&mut self) -> Option<Self::Commit>;
+
     /// How long the session may stay idle now.
     fn idle_limit(&self) -> Option<Duration>;
 
@@ -175,6 +178,10 @@ impl Engine for Session {
 
     fn sync(&mut self) -> Result<Option<PendingCommit>> {
         self.sync()
+    }
+
+    fn take_pending(&mut self) -> Option<PendingCommit> {
+        self.take_pending()
     }
 
     fn idle_limit(&self) -> Option<Duration> {

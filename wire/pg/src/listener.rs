@@ -19,14 +19,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const WAITING_MAX: usize = 64;
 
 /// What the server is to be like.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Sessions at a time; one more gets 53300.
     pub max_connections: usize,
     /// From the first byte to the proof of the password.
     pub authentication_timeout: Duration,
     /// What the salts of users who do not exist are derived from; to be kept from one start to the next.
-    pub secret: [u8; 32],
+    pub secret: Vec<u8>,
 }
 
 /// The PostgreSQL protocol in front of a database.
@@ -37,7 +37,7 @@ pub struct PgServer<H: Host> {
 
 pub(crate) struct Shared<H: Host> {
     pub(crate) host: H,
-    pub(crate) secret: [u8; 32],
+    pub(crate) secret: Vec<u8>,
     pub(crate) registry: Arc<Registry<<H::Engine as Engine>::Interrupt>>,
     authentication_timeout: Duration,
     sessions: Arc<Semaphore>,

@@ -51,6 +51,10 @@ fn a_failed_commit_takes_back_its_tag() {
     assert_eq!((tags(&m).as_str(), m[0].field('C').unwrap().as_str()), ("EZ", "53100"));
     assert_eq!(tags(&c.ask(&query("rows 1; lost"))), "TDCEZ");
     assert_eq!(tags(&c.ask(&[prepare("lost"), execute(0), sync()].concat())), "12EZ");
+    // Flush waits for it, too.
+    c.send(&[prepare("lost"), execute(0), message(b'H', b"")].concat());
+    assert_eq!([c.next(), c.next(), c.next()].map(|m| m.unwrap().tag), ['1', '2', 'E']);
+    assert_eq!(tags(&c.ask(&[execute(0), sync()].concat())), "Z");
     assert_eq!(tags(&c.ask(&query("rows 0"))), "TCZ");
 }
 
@@ -248,9 +252,9 @@ fn copy_in() {
 fn copy_out() {
     let server = start();
     let mut c = Client::connect(server.address);
-    let m = c.ask(&query("copyout 3"));
-    assert_eq!(tags(&m), "HdddcCZ");
-    assert_eq!(m[2].body, b"1\tx\n");
+    let m = c.ask(&query("copyout 4"));
+    assert_eq!(tags(&m), "HddddcCZ");
+    assert_eq!(m[2].body, b"0\ty\n");
     let m = c.ask(&query("copyout 100000"));
     assert_eq!(m.len(), 100_004);
 }

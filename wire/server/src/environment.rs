@@ -25,8 +25,8 @@ pub(crate) struct Environment {
     pub(crate) admin_password: Option<String>,
     pub(crate) max_connections: usize,
     pub(crate) workers: Option<usize>,
-    pub(crate) query_timeout_ms: Option<u64>,
-    pub(crate) hot_tier_bytes: Option<u64>,
+    pub(crate) query_timeout_ms: u64,
+    pub(crate) hot_tier_bytes: u64,
     pub(crate) synchronous_commit: bool,
 }
 
@@ -52,16 +52,18 @@ impl Environment {
             workers: read
                 .value("SPG_WORKERS", "a whole number from 1 to 1024", |v| number(v, 1, 1024))?
                 .map(|n| n as usize),
-            query_timeout_ms: read.value(
-                "SPG_QUERY_TIMEOUT_MS",
-                "a whole number of milliseconds from 0 (no limit) to 2147483647",
-                |v| number(v, 0, i32::MAX as u64),
-            )?,
-            hot_tier_bytes: read.value(
-                "SPG_HOT_TIER_BYTES",
-                "a whole number of bytes, at least 1048576",
-                |v| number(v, 1 << 20, u64::MAX),
-            )?,
+            query_timeout_ms: read
+                .value(
+                    "SPG_QUERY_TIMEOUT_MS",
+                    "a whole number of milliseconds from 0 (no limit) to 2147483647",
+                    |v| number(v, 0, i32::MAX as u64),
+                )?
+                .unwrap_or(0),
+            hot_tier_bytes: read
+                .value("SPG_HOT_TIER_BYTES", "a whole number of bytes, at least 1048576", |v| {
+                    number(v, 1 << 20, u64::MAX)
+                })?
+                .unwrap_or(4 << 30),
             synchronous_commit: read
                 .value("SPG_SYNCHRONOUS_COMMIT", "on or off", |v| match v {
                     "on" => Some(true),
@@ -142,7 +144,7 @@ mod tests {
             read(&[("SPG_PG_ADDR", "127.0.0.1:5432"), ("SPG_WORKERS", "3"), ("SPG_QUERY_TIMEOUT_MS", "0")]);
         let e = e.unwrap();
         assert_eq!(e.pg_addr.unwrap().port(), 5432);
-        assert_eq!((e.workers, e.query_timeout_ms), (Some(3), Some(0)));
+        assert_eq!((e.workers, e.query_timeout_ms), (Some(3), 0));
     }
 
     #[test]

@@ -35,13 +35,17 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> Result<()> {
     }
     let config = config(args, environment);
     if let Some(wal) = &args.replay_only {
-        let report = Database::replay_only(config, wal)?;
-        println!("{report}");
+        let found = spg_embedded::replay_only(wal)?;
+        println!("{}: {} commits, {} tables", wal.display(), found.commits, found.tables.len());
+        for (schema, table, rows) in found.tables {
+            println!("{schema}.{table}: {rows} rows");
+        }
         return Ok(());
     }
     let database = Database::open(config)?;
     let result = serve(&database, args, environment, wire_addr);
-    let closed = database.shutdown();
+    database.refuse_sessions();
+    let closed = database.close();
     result.and(closed)
 }
 
@@ -50,11 +54,13 @@ fn config(args: &Args, environment: &Environment) -> Config {
         db_path: args.db_path.clone(),
         wal_path: args.wal_path.clone(),
         workers: environment.workers,
+        query_memory_bytes: None,
         hot_tier_bytes: environment.hot_tier_bytes,
         query_timeout_ms: environment.query_timeout_ms,
         admin_user: environment.admin_user.clone(),
         admin_password: environment.admin_password.clone(),
         synchronous_commit: environment.synchronous_commit,
+        settings: vec![("max_connections".to_owned(), environment.max_connections.to_string())],
     }
 }
 
@@ -85,7 +91,10 @@ fn serve(database: &Database, args: &Args, environment: &Environment, wire_addr:
             spg_pg::Config {
                 max_connections: environment.max_connections,
                 authentication_timeout: AUTHENTICATION_TIMEOUT,
-                secret: database.secret(),
+                // Only the server knows it, and it stays from one start to the next.
+                secret: database
+                    .credentials(database.admin_user())
+                    .map_or_else(Vec::new, |c| c.scram_verifier.into_bytes()),
             },
         ));
         let serving = server.clone();
@@ -139,7 +148,7 @@ fn announce(
             "PostgreSQL protocol: off; set SPG_PG_ADDR to open it, for example SPG_PG_ADDR=127.0.0.1:5432"
         ),
     }
-    if database.credentials(user).is_some_and(|c| c.loopback_only) {
+    if database.has_default_password() {
         println!(
             "note: user {user} has the default password \"bench\", accepted from loopback addresses only; \
              change it with ALTER USER {user} PASSWORD '...'"

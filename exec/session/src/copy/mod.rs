@@ -85,19 +85,22 @@ fn export(
     let writer = RecordWriter::new(columns, format, settings);
     let env = session.environment(snapshot, params, running);
     let mut out = Vec::with_capacity(PIECE_BYTES * 2);
+    let mut row_ends = vec![];
     client.copy_out_begin(query.columns.len(), false)?;
     if header {
         writer.header(&mut out);
+        row_ends.push(out.len());
     }
     let mut rows = 0;
     if query.tag == bind::QueryTag::Select {
         let mut stream = planned.compiled.start(env)?;
         while let Some(batch) = blocking(client, || stream.next())?? {
             rows += batch.rows as u64;
-            writer.rows(&batch.columns, batch.rows, &mut out)?;
+            writer.rows(&batch.columns, batch.rows, &mut out, &mut row_ends)?;
             if out.len() >= PIECE_BYTES {
-                client.copy_out(&out)?;
+                client.copy_out(&out, &row_ends)?;
                 out.clear();
+                row_ends.clear();
             }
         }
     } else {
@@ -105,10 +108,10 @@ fn export(
         let modified = blocking(client, || planned.compiled.modify(env, write))??;
         for batch in &modified.returning {
             rows += batch.rows as u64;
-            writer.rows(&batch.columns, batch.rows, &mut out)?;
+            writer.rows(&batch.columns, batch.rows, &mut out, &mut row_ends)?;
         }
     }
-    client.copy_out(&out)?;
+    client.copy_out(&out, &row_ends)?;
     client.copy_out_end()?;
     Ok(rows)
 }

@@ -36,8 +36,14 @@ impl RecordWriter {
         out.push(b'\n');
     }
 
-    /// Appends every row of a batch.
-    pub(super) fn rows(&self, columns: &[Column], rows: usize, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends every row of a batch, and where each ends.
+    pub(super) fn rows(
+        &self,
+        columns: &[Column],
+        rows: usize,
+        out: &mut Vec<u8>,
+        row_ends: &mut Vec<usize>,
+    ) -> Result<()> {
         let cells: Vec<(CellWriter<'_>, bool, bool)> = columns
             .iter()
             .zip(&self.columns)
@@ -69,6 +75,7 @@ impl RecordWriter {
                 }
             }
             out.push(b'\n');
+            row_ends.push(out.len());
         }
         Ok(())
     }
@@ -145,7 +152,7 @@ mod tests {
         let b: ArrayRef = Arc::new(StringViewArray::from(vec![Some("x,\"y\"\t\\"), Some(""), None]));
         let mut out = vec![];
         w.header(&mut out);
-        w.rows(&[Column::Array(a), Column::Array(b)], 3, &mut out).unwrap();
+        w.rows(&[Column::Array(a), Column::Array(b)], 3, &mut out, &mut vec![]).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

@@ -198,8 +198,9 @@ impl Scripted {
             }
             "copyout" => {
                 client.copy_out_begin(2, false)?;
-                for i in 0..number {
-                    client.copy_out(format!("{i}\tx\n").as_bytes())?;
+                for i in 0..number / 2 {
+                    let rows = format!("{i}\tx\n{i}\ty\n");
+                    client.copy_out(rows.as_bytes(), &[rows.len() / 2, rows.len()])?;
                 }
                 client.copy_out_end()?;
                 complete(format!("COPY {number}"))
@@ -325,6 +326,10 @@ impl Engine for Scripted {
         Ok(std::mem::take(&mut self.lost).then_some(Lost))
     }
 
+    fn take_pending(&mut self) -> Option<Lost> {
+        std::mem::take(&mut self.lost).then_some(Lost)
+    }
+
     fn idle_limit(&self) -> Option<Duration> {
         (self.status == TransactionStatus::InTransaction).then(|| Duration::from_millis(500))
     }
@@ -349,7 +354,7 @@ pub fn start_with(max_connections: usize, authentication_timeout: Duration) -> S
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let config = Config { max_connections, authentication_timeout, secret: [7; 32] };
+    let config = Config { max_connections, authentication_timeout, secret: b"a secret".to_vec() };
     let server = Arc::new(PgServer::new(Script, config));
     let serving = server.clone();
     runtime.spawn(async move { serving.serve(listener).await });
