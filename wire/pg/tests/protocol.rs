@@ -1,5 +1,7 @@
 //! The protocol as a client sees it, byte by byte, over an engine that answers by script.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,6 +1,6 @@
 //! A server over an engine that answers by script, and a client that sees every byte.
 
-#![allow(unreachable_pub, dead_code, missing_docs)]
+#![allow(unreachable_pub, unused_imports, dead_code, missing_docs, clippy::unwrap_used)]
 
 pub mod client;
 pub mod script;
