@@ -24,6 +24,7 @@ pub use client::{Client, Notice, Severity};
 pub use instance::{Instance, InstanceConfig};
 pub use session::{ExecuteEnd, Session, SessionOptions, StatementDescription};
 pub use settings::{SETTINGS, Setting, SettingKind, Unit};
+pub use spg_expr::Column;
 pub use spg_plan::bind::ResultColumn;
 pub use spg_run::ResultBatch;
 pub use spg_store::PendingCommit;

@@ -6,7 +6,7 @@
 use arrow::array::{Array, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::UInt16Type;
-use spg_expr::Column;
+use spg_session::Column;
 use spg_types::{Error, FormatSettings, Result, SqlState, SqlType, ValueWriter};
 
 /// PostgreSQL's limit on one message.

@@ -15,10 +15,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
-use spg_expr::Column;
 use spg_pg::{Commit, Config, Engine, Host, Interrupt, PgServer};
 use spg_session::{
-    Client, Credentials, ExecuteEnd, Notice, ResultBatch, ResultColumn, SessionOptions, Severity,
+    Client, Column, Credentials, ExecuteEnd, Notice, ResultBatch, ResultColumn, SessionOptions, Severity,
     StatementDescription, TransactionStatus,
 };
 use spg_types::{Error, FormatSettings, Result, SqlState, SqlType, def};
