@@ -1,5 +1,6 @@
 //! From syntax tree to plan: the binder, the plan, the optimizer's rules, EXPLAIN.
 
+pub mod bind;
 mod catalog;
 mod cost;
 pub mod explain;

@@ -814,7 +814,7 @@ fn in_failed_transaction() -> Error {
 /// Whether a failed transaction accepts the statement: COMMIT, ROLLBACK, ROLLBACK TO.
 fn ends_transaction(statement: &spg_sql::Statement) -> bool {
     use spg_sql::ast::Statement as S;
-    matches!(statement.ast, S::Commit { .. } | S::Rollback { .. })
+    matches!(statement.ast(), Some(S::Commit { .. } | S::Rollback { .. }))
 }
 
 /// Runs code over user input that may have a defect: a panic becomes XX000.

@@ -1,8 +1,7 @@
-//! What sqlparser asks about the language: PostgreSQL's answers, and our hooks for statements it does not know.
+//! What sqlparser asks about the language: PostgreSQL's answers.
 
 use std::any::TypeId;
 
-use sqlparser::ast::{Expr, Statement};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
@@ -81,14 +80,6 @@ impl Dialect for SpgDialect {
 
     fn between_low_bound_precedence(&self) -> u8 {
         POSTGRES.between_low_bound_precedence()
-    }
-
-    fn parse_prefix(&self, _parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
-        None
-    }
-
-    fn parse_statement(&self, parser: &mut Parser) -> Option<Result<Statement, ParserError>> {
-        crate::parse::own_statement(parser)
     }
 
     as_postgres! {

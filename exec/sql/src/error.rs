@@ -34,7 +34,12 @@ fn token_start(text: &str, location: Location) -> usize {
 }
 
 /// The error of tokens that are no statement. `current` is the token the parser stopped at.
-pub(crate) fn from_parser(text: &str, tokens: &[TokenWithSpan], error: &ParserError, current: usize) -> Error {
+pub(crate) fn from_parser(
+    text: &str,
+    tokens: &[TokenWithSpan],
+    error: &ParserError,
+    current: usize,
+) -> Error {
     let message = match error {
         ParserError::RecursionLimitExceeded => return too_deep(),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
@@ -54,7 +59,8 @@ pub(crate) fn from_parser(text: &str, tokens: &[TokenWithSpan], error: &ParserEr
 
 /// `syntax error at or near` a token.
 pub(crate) fn at_token(text: &str, token: &TokenWithSpan) -> Error {
-    let (from, to) = (offset(text, token.span.start).unwrap_or(0), offset(text, token.span.end).unwrap_or(text.len()));
+    let (from, to) =
+        (offset(text, token.span.start).unwrap_or(0), offset(text, token.span.end).unwrap_or(text.len()));
     let near = text.get(from..to).unwrap_or_default();
     let error = Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{near}\""));
     match character(text, token.span.start) {

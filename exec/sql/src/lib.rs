@@ -5,12 +5,14 @@
 
 mod dialect;
 mod error;
+pub mod own;
 mod parse;
 mod position;
 mod statement;
 
+pub use own::Own;
 pub use parse::{MAX_DEPTH, parse, parse_expr};
 pub use position::offset;
 pub use sqlparser::ast;
 pub use sqlparser::tokenizer::Span;
-pub use statement::{Statement, fold, folded_name};
+pub use statement::{Statement, Tree, fold, folded_name};

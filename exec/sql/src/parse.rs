@@ -9,7 +9,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::dialect::SpgDialect;
 use crate::position::offset;
-use crate::{Statement, error};
+use crate::{Statement, Tree, error, own};
 
 /// How deeply expressions and queries may nest; deeper is 54001.
 pub const MAX_DEPTH: usize = 1000;
@@ -52,11 +52,6 @@ pub fn parse_expr(text: &str) -> Result<ast::Expr> {
     })
 }
 
-/// Statements of ours that sqlparser lacks; `None` leaves the statement to it.
-pub(crate) fn own_statement(_parser: &mut Parser) -> Option<std::result::Result<ast::Statement, ParserError>> {
-    None
-}
-
 fn tokenize(text: &str) -> Result<Vec<TokenWithSpan>> {
     Tokenizer::new(&SpgDialect, text).tokenize_with_location().map_err(|e| error::from_tokenizer(text, e))
 }
@@ -76,11 +71,18 @@ fn parse_piece(source: &Arc<str>, piece: &[TokenWithSpan]) -> Result<Option<Stat
     // Errors at the end point behind the last token, as PostgreSQL's do when the text ends there.
     let text = &source[..];
     let mut parser = parser(piece);
-    let ast = parser.parse_statement().map_err(|e| stopped(text, piece, &e, &parser))?;
+    let tree = statement_tree(&mut parser).map_err(|e| stopped(text, piece, &e, &parser))?;
     match parser.peek_token() {
-        t if t.token == Token::EOF => Ok(Some(Statement::new(ast, source.clone(), start..end))),
+        t if t.token == Token::EOF => Ok(Some(Statement::new(tree, source.clone(), start..end))),
         t => Err(error::at_token(text, &t)),
     }
+}
+
+fn statement_tree(parser: &mut Parser) -> std::result::Result<Tree, ParserError> {
+    Ok(match own::parse(parser)? {
+        Some(own) => Tree::Own(Box::new(own)),
+        None => Tree::Sql(Box::new(parser.parse_statement()?)),
+    })
 }
 
 fn stopped(text: &str, tokens: &[TokenWithSpan], e: &ParserError, parser: &Parser) -> Error {
@@ -113,5 +115,9 @@ fn on_large_stack<T>(depth: usize, f: impl FnOnce() -> Result<T>) -> Result<T> {
     if depth <= ORDINARY_DEPTH {
         return f();
     }
-    stacker::maybe_grow(depth.min(4 * MAX_CHAIN) * STACK_BYTES_PER_LEVEL, 2 * depth.min(4 * MAX_CHAIN) * STACK_BYTES_PER_LEVEL, f)
+    stacker::maybe_grow(
+        depth.min(4 * MAX_CHAIN) * STACK_BYTES_PER_LEVEL,
+        2 * depth.min(4 * MAX_CHAIN) * STACK_BYTES_PER_LEVEL,
+        f,
+    )
 }

@@ -6,13 +6,22 @@ use std::sync::Arc;
 use sqlparser::ast;
 use sqlparser::tokenizer::Span;
 
-use crate::position;
+use crate::{Own, position};
+
+/// A statement's tree: sqlparser's, or ours where it has none that serves.
+#[derive(Clone, Debug)]
+pub enum Tree {
+    /// sqlparser's.
+    Sql(Box<ast::Statement>),
+    /// Ours.
+    Own(Box<Own>),
+}
 
 /// A parsed statement.
 #[derive(Clone, Debug)]
 pub struct Statement {
     /// Its tree.
-    pub ast: ast::Statement,
+    pub tree: Tree,
     /// The whole text that was parsed; other statements may stand beside this one.
     source: Arc<str>,
     /// Bytes of `source` that are this statement.
@@ -20,8 +29,16 @@ pub struct Statement {
 }
 
 impl Statement {
-    pub(crate) fn new(ast: ast::Statement, source: Arc<str>, range: Range<usize>) -> Self {
-        Self { ast, source, range }
+    pub(crate) fn new(tree: Tree, source: Arc<str>, range: Range<usize>) -> Self {
+        Self { tree, source, range }
+    }
+
+    /// sqlparser's tree, if it is one of its statements.
+    pub fn ast(&self) -> Option<&ast::Statement> {
+        match &self.tree {
+            Tree::Sql(ast) => Some(ast),
+            Tree::Own(_) => None,
+        }
     }
 
     /// Its text, without the semicolon and what surrounds it.
@@ -36,7 +53,7 @@ impl Statement {
 
     /// A statement inside this one (of EXPLAIN, PREPARE), at the same place.
     pub fn with_ast(&self, ast: ast::Statement) -> Statement {
-        Self { ast, source: self.source.clone(), range: self.range.clone() }
+        Self { tree: Tree::Sql(Box::new(ast)), source: self.source.clone(), range: self.range.clone() }
     }
 
     /// The 1-based character position of a part of its tree, where the parser kept one.

@@ -36,7 +36,6 @@ pub(super) struct GroupBy {
 
 /// How an aggregate is called, arguments bound.
 pub(super) struct BoundAggregate {
-    pub function: &'static Aggregate,
     pub at: usize,
     pub args: Vec<Expr>,
     pub filter: Option<Expr>,
@@ -47,7 +46,12 @@ pub(super) struct BoundAggregate {
 
 impl Binder<'_> {
     /// An aggregate call without OVER. It belongs to the innermost query whose columns it reads.
-    pub(super) fn aggregate(&mut self, function: &'static Aggregate, f: &ast::Function, span: Span) -> Result<Expr> {
+    pub(super) fn aggregate(
+        &mut self,
+        function: &'static Aggregate,
+        f: &ast::Function,
+        span: Span,
+    ) -> Result<Expr> {
         let current = self.levels.len().saturating_sub(1);
         let was_in_aggregate = std::mem::replace(&mut self.level().in_aggregate, true);
         let outer_applies = std::mem::take(&mut self.level().applies);
@@ -119,7 +123,8 @@ impl Binder<'_> {
         let mut args = if star { vec![] } else { self.arguments(f)? };
         let distinct = distinct_of(f);
         if args.is_empty() && !star && function.signatures.iter().any(|s| s.args.is_empty()) {
-            let message = format!("{}(*) must be used to call a parameterless aggregate function", function.name);
+            let message =
+                format!("{}(*) must be used to call a parameterless aggregate function", function.name);
             return Err(self.error_at(span, SqlState::WRONG_OBJECT_TYPE, message));
         }
         let written_order = if f.within_group.is_empty() { order_of(f) } else { &f.within_group };
@@ -136,7 +141,8 @@ impl Binder<'_> {
             .iter()
             .map(|s| Parameters { args: s.args, variadic: false, optional: 0 })
             .collect();
-        let (at, args, compatible) = self.resolve(Callee::Function(function.name), &parameters, args, span)?;
+        let (at, args, compatible) =
+            self.resolve(Callee::Function(function.name), &parameters, args, span)?;
         if distinct && order_by.iter().any(|(e, ..)| !args.contains(e)) {
             return Err(self.error_at(
                 span,
@@ -156,7 +162,6 @@ impl Binder<'_> {
         let ty = return_type(function.signatures[at].returns, &args, compatible);
         let ordered = function.order_sensitive && f.within_group.is_empty();
         Ok(BoundAggregate {
-            function,
             at,
             args,
             filter,
@@ -211,11 +216,16 @@ impl Binder<'_> {
             let alternatives = self.grouping_item(item, targets, &mut keys, &mut has_sets)?;
             const MAX_SETS: usize = 4096;
             if sets.len() * alternatives.len() > MAX_SETS {
-                return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "too many grouping sets present (maximum 4096)"));
+                return Err(Error::new(
+                    SqlState::STATEMENT_TOO_COMPLEX,
+                    "too many grouping sets present (maximum 4096)",
+                ));
             }
             sets = sets
                 .iter()
-                .flat_map(|s| alternatives.iter().map(move |a| s.iter().chain(a).copied().collect::<Vec<_>>()))
+                .flat_map(|s| {
+                    alternatives.iter().map(move |a| s.iter().chain(a).copied().collect::<Vec<_>>())
+                })
                 .collect();
         }
         for set in &mut sets {
@@ -223,10 +233,11 @@ impl Binder<'_> {
             set.dedup();
         }
         let read: BTreeSet<ColId> = keys.iter().flat_map(Expr::columns).collect();
-        let (below, above) = std::mem::take(target_applies).into_iter().partition(|a: &PendingApply| match a.kind {
-            crate::JoinKind::Mark(id) => read.contains(&id),
-            _ => a.plan.columns().iter().any(|c| read.contains(&c.id)),
-        });
+        let (below, above) =
+            std::mem::take(target_applies).into_iter().partition(|a: &PendingApply| match a.kind {
+                crate::JoinKind::Mark(id) => read.contains(&id),
+                _ => a.plan.columns().iter().any(|c| read.contains(&c.id)),
+            });
         *target_applies = above;
         self.level().input_applies.extend::<Vec<PendingApply>>(below);
         Ok(GroupBy { present: true, keys, sets: if has_sets { sets } else { vec![] } })
@@ -272,11 +283,18 @@ impl Binder<'_> {
                 let mut sets = vec![];
                 for list in lists {
                     match &list[..] {
-                        [one @ (ast::Expr::Rollup(_) | ast::Expr::Cube(_) | ast::Expr::GroupingSets(_) | ast::Expr::Tuple(_))] => {
+                        [
+                            one @ (ast::Expr::Rollup(_)
+                            | ast::Expr::Cube(_)
+                            | ast::Expr::GroupingSets(_)
+                            | ast::Expr::Tuple(_)),
+                        ] => {
                             sets.extend(self.grouping_item(one, targets, keys, has_sets)?);
                         }
                         list => sets.push(
-                            list.iter().map(|e| self.group_key(e, targets, keys)).collect::<Result<Vec<usize>>>()?,
+                            list.iter()
+                                .map(|e| self.group_key(e, targets, keys))
+                                .collect::<Result<Vec<usize>>>()?,
                         ),
                     }
                 }
@@ -341,7 +359,12 @@ pub(super) struct Regroup<'b, 'a> {
 }
 
 impl<'b, 'a> Regroup<'b, 'a> {
-    pub(super) fn new(binder: &'b mut Binder<'a>, group_by: GroupBy, level: &mut Level, input: &Plan) -> Self {
+    pub(super) fn new(
+        binder: &'b mut Binder<'a>,
+        group_by: GroupBy,
+        level: &mut Level,
+        input: &Plan,
+    ) -> Self {
         let has_sets = !group_by.sets.is_empty();
         let keys = group_by
             .keys
@@ -425,7 +448,9 @@ impl<'b, 'a> Regroup<'b, 'a> {
         let message = if in_subquery {
             format!("subquery uses ungrouped column \"{name}\" from outer query")
         } else {
-            format!("column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function")
+            format!(
+                "column \"{name}\" must appear in the GROUP BY clause or be used in an aggregate function"
+            )
         };
         let span = self.reads.iter().find(|(c, _)| *c == id).map_or(Span::empty(), |(_, s)| *s);
         Err(self.binder.error_at(span, SqlState::GROUPING_ERROR, message))
@@ -438,7 +463,8 @@ impl<'b, 'a> Regroup<'b, 'a> {
         let Some(primary) = table.primary_key() else { return false };
         primary.columns.iter().all(|k| {
             relation.columns.iter().any(|c| {
-                c.origin.as_ref().is_some_and(|(t, at)| t.id == table.id && *at == k.column) && self.is_key(c.id)
+                c.origin.as_ref().is_some_and(|(t, at)| t.id == table.id && *at == k.column)
+                    && self.is_key(c.id)
             })
         })
     }
@@ -473,7 +499,8 @@ impl<'b, 'a> Regroup<'b, 'a> {
         }
         let column = Expr::Column { id: grouping.id, ty: grouping.ty };
         let branch = |(value, bits): (i32, Vec<i64>)| {
-            let list = bits.into_iter().map(|b| Expr::Const { value: Datum::Int64(b), ty: grouping.ty }).collect();
+            let list =
+                bits.into_iter().map(|b| Expr::Const { value: Datum::Int64(b), ty: grouping.ty }).collect();
             let is = Expr::InList { input: Box::new(column.clone()), list, negated: false };
             (is, Expr::Const { value: Datum::Int32(value), ty: int4 })
         };

@@ -320,7 +320,7 @@ pub enum CopySource {
         columns: Vec<usize>,
     },
     /// A query's result.
-    Query,
+    Query(Query),
 }
 
 /// COPY.
@@ -332,9 +332,11 @@ pub struct Copy {
     pub direction: CopyDirection,
     /// How.
     pub options: CopyOptions,
-    /// The plan. `Out`: what is copied. `In`: the change, whose rows come from a `CteScan` of [`crate::CteId`] 0 that has the copied
-    /// columns in the order of the data; above it stand the other columns' defaults.
-    pub query: Query,
+    /// For `In`: an INSERT. Its `Modify` has a `Project` (with the other columns' defaults) over a `CteScan` named `copy` of
+    /// [`crate::CteId`] 0, whose columns are the copied ones in the order of the data.
+    pub insert: Option<Query>,
+    /// For `Out` of a table: a query of its columns.
+    pub select: Option<Query>,
 }
 
 /// PREPARE.

@@ -192,9 +192,7 @@ impl Binder<'_> {
         if let [(at, _)] = left[..] {
             return Choice::One(at);
         }
-        keep_best(&mut left, |p| {
-            count(p, &|p, t| t.is(p) || (p.preferred && p.category == t.def.category))
-        });
+        keep_best(&mut left, |p| count(p, &|p, t| t.is(p) || (p.preferred && p.category == t.def.category)));
         if let [(at, _)] = left[..] {
             return Choice::One(at);
         }
@@ -204,7 +202,9 @@ impl Binder<'_> {
     fn no_such(&self, callee: Callee<'_>, args: &[Expr], span: Span) -> Error {
         let (what, one) = match callee {
             Callee::Function(_) => ("function matches the given name and argument types", false),
-            Callee::Operator(_) if args.len() == 1 => ("operator matches the given name and argument type", true),
+            Callee::Operator(_) if args.len() == 1 => {
+                ("operator matches the given name and argument type", true)
+            }
             Callee::Operator(_) => ("operator matches the given name and argument types", false),
         };
         let casts = if one { "an explicit type cast" } else { "explicit type casts" };
@@ -218,8 +218,12 @@ impl Binder<'_> {
 
     fn not_unique(&self, callee: Callee<'_>, args: &[Expr], span: Span) -> Error {
         let (message, what) = match callee {
-            Callee::Function(_) => (format!("function {} is not unique", signature_text(callee, args)), "function"),
-            Callee::Operator(_) => (format!("operator is not unique: {}", signature_text(callee, args)), "operator"),
+            Callee::Function(_) => {
+                (format!("function {} is not unique", signature_text(callee, args)), "function")
+            }
+            Callee::Operator(_) => {
+                (format!("operator is not unique: {}", signature_text(callee, args)), "operator")
+            }
         };
         self.error_at(span, SqlState::AMBIGUOUS_FUNCTION, message).with_hint(format!(
             "Could not choose a best candidate {what}. You might need to add explicit type casts."

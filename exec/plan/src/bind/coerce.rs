@@ -40,7 +40,10 @@ impl Binder<'_> {
     fn apply_modifier(&mut self, e: Expr, to: SqlType, context: CastContext) -> Result<Expr> {
         let from = e.ty();
         let derived = matches!(to.modifier, Modifier::Derived { .. });
-        if to.modifier == Modifier::None || from.modifier == to.modifier || derived && from.repr() == to.repr() {
+        if to.modifier == Modifier::None
+            || from.modifier == to.modifier
+            || derived && from.repr() == to.repr()
+        {
             return Ok(e);
         }
         if let Some(folded) = self.convert_number(&e, to)? {
@@ -79,6 +82,14 @@ impl Binder<'_> {
                 let message = format!("inconsistent types deduced for parameter ${}", index + 1);
                 Err(Error::new(SqlState::AMBIGUOUS_PARAMETER, message)
                     .with_detail(format!("{} versus {}", ty.def.sql_name, to.def.sql_name)))
+            }
+            // A computed column whose literals are out of sight is text.
+            Expr::Column { id, .. } => {
+                let text = Expr::Column { id, ty: SqlType::new(&def::TEXT) };
+                match self.coerce(text, to, CastContext::Explicit)? {
+                    Some(e) => Ok(e),
+                    None => Err(Error::internal(format!("text does not become {to}"))),
+                }
             }
             other => Err(Error::internal(format!("{other:?} has no type"))),
         }
@@ -156,15 +167,20 @@ impl Binder<'_> {
         match self.coerce(e, SqlType::new(to), context).map_err(|e| self.locate(e, span))? {
             Some(e) => Ok(e),
             None => {
-                let message =
-                    format!("argument of {what} must be type {}, not type {}", to.sql_name, from.def.sql_name);
+                let message = format!(
+                    "argument of {what} must be type {}, not type {}",
+                    to.sql_name, from.def.sql_name
+                );
                 Err(self.error_at(span, SqlState::DATATYPE_MISMATCH, message))
             }
         }
     }
 
     /// The record that all types become; `None` for all unknown. The error tells the two that don't meet.
-    pub(super) fn common_def(&self, types: &[SqlType]) -> Result<Option<&'static TypeDef>, (SqlType, SqlType)> {
+    pub(super) fn common_def(
+        &self,
+        types: &[SqlType],
+    ) -> Result<Option<&'static TypeDef>, (SqlType, SqlType)> {
         let mut known = types.iter().filter(|t| !t.is(&def::UNKNOWN));
         let Some(first) = known.next() else { return Ok(None) };
         let mut common = *first;
@@ -231,7 +247,11 @@ impl Binder<'_> {
 
     /// A literal whose type nothing decided is text.
     pub(super) fn or_text(&mut self, e: Expr) -> Result<Expr> {
-        if is_unknown(&e) { self.resolve_unknown(e, SqlType::new(&def::TEXT), CastContext::Implicit) } else { Ok(e) }
+        if is_unknown(&e) {
+            self.resolve_unknown(e, SqlType::new(&def::TEXT), CastContext::Implicit)
+        } else {
+            Ok(e)
+        }
     }
 }
 
@@ -266,7 +286,8 @@ fn common_modifier(common: &'static TypeDef, types: &[SqlType]) -> SqlType {
     }
     let mut digits = (0, 0);
     for ty in known() {
-        let Some((p, s)) = cast_type(*ty, SqlType::new(&def::NUMERIC)).precision_scale().or(ty.precision_scale())
+        let Some((p, s)) =
+            cast_type(*ty, SqlType::new(&def::NUMERIC)).precision_scale().or(ty.precision_scale())
         else {
             return SqlType::new(common);
         };

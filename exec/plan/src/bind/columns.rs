@@ -18,7 +18,7 @@ pub(super) fn each_expr(plan: &mut Plan, f: &mut dyn FnMut(&mut Expr)) {
             }
         }
         Plan::Values { rows, .. } => rows.iter_mut().flatten().for_each(&mut *f),
-        Plan::TableFunction { args, .. } => args.iter_mut().for_each(&mut *f),
+        Plan::TableFunction { args, .. } | Plan::ProjectSet { args, .. } => args.iter_mut().for_each(&mut *f),
         Plan::Filter { predicate, .. } => predicate.iter_mut().for_each(&mut *f),
         Plan::Project { exprs, .. } => exprs.iter_mut().for_each(|e| f(&mut e.expr)),
         Plan::Join(j) => {
@@ -75,7 +75,7 @@ fn each_id(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId)) {
         }
         Plan::Values { columns, .. } => columns.iter_mut().for_each(|c| out(c, f)),
         Plan::CteScan { columns, .. } => columns.iter_mut().for_each(|(c, _)| out(c, f)),
-        Plan::TableFunction { columns, ordinality, .. } => {
+        Plan::TableFunction { columns, ordinality, .. } | Plan::ProjectSet { columns, ordinality, .. } => {
             columns.iter_mut().chain(ordinality).for_each(|c| out(c, f));
         }
         Plan::Project { exprs, .. } => exprs.iter_mut().for_each(|e| out(&mut e.out, f)),
@@ -116,7 +116,7 @@ fn each_id(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId)) {
             m.values.iter_mut().flatten().for_each(&mut *f);
             m.returning.iter_mut().for_each(|e| out(&mut e.out, f));
         }
-        Plan::Filter { .. } | Plan::Limit { .. } | Plan::With { .. } => {}
+        Plan::Filter { .. } | Plan::With { .. } => {}
     }
     for input in plan.inputs_mut() {
         each_id(input, f);
@@ -166,11 +166,13 @@ pub(super) fn free(plan: &mut Plan) -> BTreeSet<ColId> {
 fn each_made(plan: &Plan, made: &mut BTreeSet<ColId>) {
     match plan {
         Plan::Project { exprs, .. } => {
-            let computed = exprs.iter().filter(|e| !matches!(&e.expr, Expr::Column { id, .. } if *id == e.out.id));
+            let computed =
+                exprs.iter().filter(|e| !matches!(&e.expr, Expr::Column { id, .. } if *id == e.out.id));
             made.extend(computed.map(|e| e.out.id));
         }
         Plan::Aggregate { groups, grouping, aggregates, .. } => {
-            let computed = groups.iter().filter(|e| !matches!(&e.expr, Expr::Column { id, .. } if *id == e.out.id));
+            let computed =
+                groups.iter().filter(|e| !matches!(&e.expr, Expr::Column { id, .. } if *id == e.out.id));
             made.extend(computed.map(|e| e.out.id));
             made.extend(grouping.iter().map(|g| g.id));
             made.extend(aggregates.iter().map(|a| a.out.id));
@@ -182,8 +184,12 @@ fn each_made(plan: &Plan, made: &mut BTreeSet<ColId>) {
         | Plan::Union { .. }
         | Plan::SetOp { .. }
         | Plan::Recursive { .. } => made.extend(plan.columns().iter().map(|c| c.id)),
+        Plan::ProjectSet { columns, ordinality, .. } => {
+            made.extend(columns.iter().chain(ordinality).map(|c| c.id));
+        }
         Plan::Window { calls, .. } => made.extend(calls.iter().map(|c| c.out.id)),
-        Plan::Join(crate::Join { kind: JoinKind::Mark(id), .. }) | Plan::Apply { kind: JoinKind::Mark(id), .. } => {
+        Plan::Join(crate::Join { kind: JoinKind::Mark(id), .. })
+        | Plan::Apply { kind: JoinKind::Mark(id), .. } => {
             made.insert(*id);
         }
         Plan::Modify(m) => {

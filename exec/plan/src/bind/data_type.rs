@@ -58,13 +58,15 @@ fn float(info: &ExactNumberInfo) -> Result<SqlType> {
     const MAX_FLOAT4_BITS: u64 = 24;
     const MAX_FLOAT8_BITS: u64 = 53;
     match info {
-        ExactNumberInfo::Precision(0) => {
-            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "precision for type float must be at least 1 bit"))
-        }
+        ExactNumberInfo::Precision(0) => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "precision for type float must be at least 1 bit",
+        )),
         ExactNumberInfo::Precision(n) if *n <= MAX_FLOAT4_BITS => Ok(SqlType::new(&def::FLOAT4)),
-        ExactNumberInfo::Precision(n) if *n > MAX_FLOAT8_BITS => {
-            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "precision for type float must be less than 54 bits"))
-        }
+        ExactNumberInfo::Precision(n) if *n > MAX_FLOAT8_BITS => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "precision for type float must be less than 54 bits",
+        )),
         _ => Ok(SqlType::new(&def::FLOAT8)),
     }
 }
@@ -72,7 +74,9 @@ fn float(info: &ExactNumberInfo) -> Result<SqlType> {
 fn text(def: &'static TypeDef, length: Option<&CharacterLength>, default: Option<i64>) -> Result<SqlType> {
     match length {
         Some(CharacterLength::IntegerLength { length, .. }) => with_modifiers(def, &[clamp(*length)]),
-        Some(CharacterLength::Max) => Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"max\"")),
+        Some(CharacterLength::Max) => {
+            Err(Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"max\""))
+        }
         None => with_modifiers(def, default.as_slice()),
     }
 }
@@ -137,7 +141,9 @@ fn named(name: &[String], modifiers: &[TypeModifier]) -> Result<SqlType> {
         return Err(Error::unsupported(format!("type {name} is not supported")));
     }
     match type_by_name(name) {
-        Some(def) if schema.is_none_or(|s| s == "pg_catalog") && def.category != spg_types::Category::Unknown => {
+        Some(def)
+            if schema.is_none_or(|s| s == "pg_catalog") && def.category != spg_types::Category::Unknown =>
+        {
             let modifiers: Vec<i64> = modifiers
                 .iter()
                 .map(|m| match m {
@@ -147,7 +153,10 @@ fn named(name: &[String], modifiers: &[TypeModifier]) -> Result<SqlType> {
                 })
                 .collect::<Option<_>>()
                 .ok_or_else(|| {
-                    Error::new(SqlState::INVALID_PARAMETER_VALUE, "type modifiers must be simple constants or identifiers")
+                    Error::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        "type modifiers must be simple constants or identifiers",
+                    )
                 })?;
             with_modifiers(def, &modifiers)
         }

@@ -1,6 +1,6 @@
 //! Expressions: each shape of the syntax tree to a bound expression.
 
-use spg_expr::{Comparison, Expr};
+use spg_expr::Expr;
 use spg_sql::Span;
 use spg_sql::ast::{self, BinaryOperator, Expr as E, Spanned as _, UnaryOperator};
 use spg_types::{Error, Result, SqlState, SqlType, def};
@@ -33,9 +33,12 @@ impl Binder<'_> {
             E::Interval(i) => self.interval(i),
             E::BinaryOp { left, op, right } => self.binary(e, left, op, right),
             E::UnaryOp { op, expr } => self.unary(*op, expr),
-            E::Cast { kind: ast::CastKind::Cast | ast::CastKind::DoubleColon, expr, data_type, format: None } => {
-                self.cast(expr, data_type)
-            }
+            E::Cast {
+                kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,
+                expr,
+                data_type,
+                format: None,
+            } => self.cast(expr, data_type),
             E::IsNull(x) => self.is_null(x, false),
             E::IsNotNull(x) => self.is_null(x, true),
             E::IsTrue(x) => self.truth(x, "IS TRUE", false, false),
@@ -72,7 +75,9 @@ impl Binder<'_> {
             | E::Overlay { .. } => self.special_syntax(e),
             E::Tuple(_) => Err(self.unsupported_at("a row value here is not supported", e)),
             E::Array(_) => Err(self.unsupported_at("arrays are not supported", e)),
-            E::CompoundFieldAccess { .. } => Err(self.unsupported_at("subscripts and fields are not supported", e)),
+            E::CompoundFieldAccess { .. } => {
+                Err(self.unsupported_at("subscripts and fields are not supported", e))
+            }
             E::Wildcard(_) | E::QualifiedWildcard(..) => {
                 Err(self.error_at(e.span(), SqlState::SYNTAX_ERROR, "syntax error at or near \"*\""))
             }
@@ -89,7 +94,11 @@ impl Binder<'_> {
             return Ok(column);
         }
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default") {
-            return Err(self.error_at(ident.span, SqlState::SYNTAX_ERROR, "DEFAULT is not allowed in this context"));
+            return Err(self.error_at(
+                ident.span,
+                SqlState::SYNTAX_ERROR,
+                "DEFAULT is not allowed in this context",
+            ));
         }
         self.column(ident)
     }
@@ -149,10 +158,9 @@ impl Binder<'_> {
         }
         let Some(statement) = self.statement else { return error };
         let text = statement.source();
-        let (Some(from), Some(to)) = (
-            spg_sql::offset(text, left.span().end),
-            spg_sql::offset(text, right.span().start),
-        ) else {
+        let (Some(from), Some(to)) =
+            (spg_sql::offset(text, left.span().end), spg_sql::offset(text, right.span().start))
+        else {
             return self.locate(error, left.span());
         };
         let between = text.get(from..to).unwrap_or_default();
@@ -198,7 +206,11 @@ impl Binder<'_> {
                     UnaryOperator::PGSquareRoot => "|/",
                     UnaryOperator::PGCubeRoot => "||/",
                     UnaryOperator::PGAbs => "@",
-                    _ => return Err(self.unsupported_at(&format!("operator {other} is not supported"), operand)),
+                    _ => {
+                        return Err(
+                            self.unsupported_at(&format!("operator {other} is not supported"), operand)
+                        );
+                    }
                 };
                 let bound = self.expr(operand)?;
                 self.call(Callee::Operator(symbol), vec![bound], span)
@@ -244,13 +256,13 @@ impl Binder<'_> {
             }
             _ => {
                 let bound = (self.expr(l)?, self.expr(r)?);
-                self.distinct(bound.0, bound.1, l.span())
+                self.distinct_values(bound.0, bound.1, l.span())
             }
         }
     }
 
     /// `l IS DISTINCT FROM r`: the registry's operator of that meaning. NULL on one side makes it a NULL test.
-    fn distinct(&mut self, l: Expr, r: Expr, span: Span) -> Result<Expr> {
+    fn distinct_values(&mut self, l: Expr, r: Expr, span: Span) -> Result<Expr> {
         let is_null = |e: &Expr| matches!(e, Expr::Const { value, .. } if value.is_null());
         if is_null(&r) {
             let l = self.or_text(l)?;
@@ -259,19 +271,10 @@ impl Binder<'_> {
         if is_null(&l) {
             return Ok(negate(Expr::IsNull(Box::new(r))));
         }
-        for name in ["IS DISTINCT FROM", "is distinct from", "is_distinct_from"] {
-            if let Some(function) = self.input.registry.function(name)
-                && function.comparison == Some(Comparison::IsDistinctFrom)
-            {
-                return self.call_of(function, Callee::Operator("="), vec![l, r], span);
-            }
+        match self.input.registry.function("is distinct from") {
+            Some(function) => self.call_of(function, Callee::Operator("="), vec![l, r], span),
+            None => Err(self.locate(Error::unsupported("IS DISTINCT FROM is not supported"), span)),
         }
-        // Not (equal, or both NULL).
-        let equal = self.operator("=", l, r, span)?;
-        let Expr::Call { args, .. } = &equal else { return Err(Error::internal("= is not a call")) };
-        let both_null = args.iter().map(|a| Expr::IsNull(Box::new(a.clone()))).collect();
-        let equal = Expr::Coalesce { args: vec![equal, Expr::boolean(false)], ty: SqlType::new(&def::BOOL) };
-        Ok(negate(Expr::Or(vec![equal, Expr::And(both_null)])))
     }
 
     fn between(&mut self, x: &E, low: &E, high: &E, negated: bool) -> Result<Expr> {
@@ -297,8 +300,10 @@ impl Binder<'_> {
     fn in_list(&mut self, x: &E, items: &[E], negated: bool) -> Result<Expr> {
         // `IN ((SELECT ...))` is `= ANY`, as PostgreSQL reads it, only without further items.
         if as_row(x).is_some() || items.iter().any(|i| as_row(i).is_some()) {
-            let tests =
-                items.iter().map(|i| self.row_operator(x, &BinaryOperator::Eq, i)).collect::<Result<Vec<_>>>()?;
+            let tests = items
+                .iter()
+                .map(|i| self.row_operator(x, &BinaryOperator::Eq, i))
+                .collect::<Result<Vec<_>>>()?;
             let found = Expr::Or(tests);
             return Ok(if negated { negate(found) } else { found });
         }
@@ -330,7 +335,8 @@ impl Binder<'_> {
             return if any { self.any_subquery(x, op, query) } else { self.all_subquery(x, op, query) };
         }
         let Some(items) = self.array_items(strip(right))? else {
-            return Err(self.unsupported_at("ANY and ALL over arrays that are not constants are not supported", right));
+            return Err(self
+                .unsupported_at("ANY and ALL over arrays that are not constants are not supported", right));
         };
         let input = self.expr(x)?;
         if items.is_empty() {
@@ -358,20 +364,29 @@ impl Binder<'_> {
                 _ => Ok(None),
             },
             E::Cast { expr, data_type: ast::DataType::Array(of), .. } => {
-                let (ast::ArrayElemTypeDef::SquareBracket(element, _) | ast::ArrayElemTypeDef::Qualified(element, _)) =
-                    of
+                let (ast::ArrayElemTypeDef::SquareBracket(element, _)
+                | ast::ArrayElemTypeDef::Qualified(element, _)) = of
                 else {
                     return Ok(None);
                 };
                 let ty = sql_type(element)?;
                 let Some(items) = self.array_items(strip(expr))? else { return Ok(None) };
-                items.into_iter().map(|i| self.explicit_cast(i, ty, e.span())).collect::<Result<Vec<_>>>().map(Some)
+                items
+                    .into_iter()
+                    .map(|i| self.explicit_cast(i, ty, e.span()))
+                    .collect::<Result<Vec<_>>>()
+                    .map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    fn case(&mut self, operand: Option<&E>, conditions: &[ast::CaseWhen], otherwise: Option<&E>) -> Result<Expr> {
+    fn case(
+        &mut self,
+        operand: Option<&E>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&E>,
+    ) -> Result<Expr> {
         let operand = operand.map(|o| self.typed_expr(o).map(|b| (b, o))).transpose()?;
         let mut tests = vec![];
         let mut results = vec![];
@@ -463,7 +478,8 @@ impl Binder<'_> {
                 result.ok_or_else(|| Error::internal("an empty row"))
             }
             other => {
-                let message = format!("could not determine interpretation of row comparison operator {other}");
+                let message =
+                    format!("could not determine interpretation of row comparison operator {other}");
                 Err(self.error_at(span, SqlState::FEATURE_NOT_SUPPORTED, message))
             }
         }

@@ -1,7 +1,5 @@
 //! FROM: tables, subqueries, functions, joins. Gives a plan and the names it brings into scope.
 
-use std::sync::Arc;
-
 use spg_expr::{ColId, Expr};
 use spg_sql::ast::{self, JoinConstraint, JoinOperator, Spanned as _, TableFactor};
 use spg_sql::{fold, folded_name};
@@ -34,7 +32,11 @@ impl Binder<'_> {
     }
 
     /// Runs `f` with another namespace at the current level.
-    fn with_namespace<T>(&mut self, namespace: Namespace, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    fn with_namespace<T>(
+        &mut self,
+        namespace: Namespace,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let outer = std::mem::replace(&mut self.level().namespace, namespace);
         let result = f(self);
         self.level().namespace = outer;
@@ -43,7 +45,9 @@ impl Binder<'_> {
 
     fn check_aliases(&self, left: &Namespace, right: &Namespace) -> Result<()> {
         for r in right.relations.iter().filter(|r| !r.name.is_empty()) {
-            if left.relations.iter().any(|l| l.name == r.name && (l.schema.is_none() || r.schema.is_none() || l.schema == r.schema)) {
+            if left.relations.iter().any(|l| {
+                l.name == r.name && (l.schema.is_none() || r.schema.is_none() || l.schema == r.schema)
+            }) {
                 let message = format!("table name \"{}\" specified more than once", r.name);
                 return Err(Error::new(SqlState::DUPLICATE_ALIAS, message));
             }
@@ -51,13 +55,17 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn cross(&mut self, left: Source, right: Source) -> Result<Source> {
+    pub(super) fn cross(&mut self, left: Source, right: Source) -> Result<Source> {
         self.check_aliases(&left.1, &right.1)?;
         let namespace = left.1.join(right.1);
         Ok((combine(JoinKind::Inner, left.0, right.0, vec![]), namespace))
     }
 
-    pub(super) fn table_with_joins(&mut self, item: &ast::TableWithJoins, visible: &Namespace) -> Result<Source> {
+    pub(super) fn table_with_joins(
+        &mut self,
+        item: &ast::TableWithJoins,
+        visible: &Namespace,
+    ) -> Result<Source> {
         let mut left = self.table_factor(&item.relation, visible)?;
         for join in &item.joins {
             if join.global {
@@ -78,7 +86,15 @@ impl Binder<'_> {
 
     fn table_factor_inner(&mut self, factor: &TableFactor, visible: &Namespace) -> Result<Source> {
         match factor {
-            TableFactor::Table { name, alias, args: None, sample: None, with_ordinality: false, version: None, .. } => {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                sample: None,
+                with_ordinality: false,
+                version: None,
+                ..
+            } => {
                 let (plan, relation) = self.named_relation(name)?;
                 let relation = self.aliased(relation, alias.as_ref())?;
                 Ok((plan, Namespace::of(relation)))
@@ -92,7 +108,11 @@ impl Binder<'_> {
             TableFactor::Derived { lateral, subquery, alias, sample: None } => {
                 let Some(alias) = alias else {
                     return Err(self
-                        .error_at(subquery.span(), SqlState::SYNTAX_ERROR, "subquery in FROM must have an alias")
+                        .error_at(
+                            subquery.span(),
+                            SqlState::SYNTAX_ERROR,
+                            "subquery in FROM must have an alias",
+                        )
                         .with_hint("For example, FROM (SELECT ...) [AS] foo."));
                 };
                 let namespace = if *lateral { visible.clone() } else { Namespace::default() };
@@ -105,15 +125,19 @@ impl Binder<'_> {
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let (plan, namespace) = self.table_with_joins(table_with_joins, visible)?;
                 let Some(alias) = alias else { return Ok((plan, namespace)) };
-                let relation =
-                    Relation { name: String::new(), schema: None, hidden_name: None, columns: namespace.columns };
+                let relation = Relation {
+                    name: String::new(),
+                    schema: None,
+                    hidden_name: None,
+                    columns: namespace.columns,
+                };
                 let relation = self.aliased(relation, Some(alias))?;
                 Ok((plan, Namespace::of(relation)))
             }
-            other => Err(self.locate(
-                Error::unsupported(format!("{other} in FROM is not supported")),
-                other.span(),
-            )),
+            other => {
+                Err(self
+                    .locate(Error::unsupported(format!("{other} in FROM is not supported")), other.span()))
+            }
         }
     }
 
@@ -160,8 +184,7 @@ impl Binder<'_> {
             [schema, table] => (Some(schema.as_str()), table),
             [_, schema, table] => (Some(schema.as_str()), table),
             _ => {
-                let message =
-                    format!("improper qualified name (too many dotted names): {}", parts.join("."));
+                let message = format!("improper qualified name (too many dotted names): {}", parts.join("."));
                 return Err(self.error_at(name.span(), SqlState::SYNTAX_ERROR, message));
             }
         };
@@ -219,14 +242,17 @@ impl Binder<'_> {
         let span = name.span();
         let namespace = visible.clone();
         let ((args, applies), level) = self.at_level(namespace, Clause::From, |b| {
-            b.in_clause(Clause::From, |b| args.iter().map(|a| b.plain_argument(a)).collect::<Result<Vec<_>>>())
+            b.in_clause(Clause::From, |b| {
+                args.iter().map(|a| b.plain_argument(a)).collect::<Result<Vec<_>>>()
+            })
         })?;
         drop(level);
         if !applies.is_empty() {
             return Err(Error::unsupported("subqueries in functions in FROM are not supported"));
         }
         let column_name = alias.map_or(function_name.clone(), |a| fold(&a.name));
-        let (plan, mut columns) = self.table_function(&function_name, args, &column_name, ordinality, span)?;
+        let (plan, mut columns) =
+            self.table_function(&function_name, args, &column_name, ordinality, span)?;
         if ordinality && let Some(last) = columns.last_mut() {
             last.name = "ordinality".into();
         }
@@ -332,22 +358,39 @@ impl Binder<'_> {
                 for name in names {
                     match name.0.as_slice() {
                         [ast::ObjectNamePart::Identifier(ident)] => idents.push(ident.clone()),
-                        _ => return Err(self.error_at(name.span(), SqlState::SYNTAX_ERROR, "syntax error at or near \".\"")),
+                        _ => {
+                            return Err(self.error_at(
+                                name.span(),
+                                SqlState::SYNTAX_ERROR,
+                                "syntax error at or near \".\"",
+                            ));
+                        }
                     }
                 }
                 self.join_using(kind, left, right, &idents)
             }
             JoinConstraint::Natural => {
                 let common = |c: &&ScopeColumn| right.1.columns.iter().any(|r| r.name == c.name);
-                let names: Vec<ast::Ident> =
-                    left.1.columns.iter().filter(common).map(|c| ast::Ident::with_quote('"', &c.name)).collect();
+                let names: Vec<ast::Ident> = left
+                    .1
+                    .columns
+                    .iter()
+                    .filter(common)
+                    .map(|c| ast::Ident::with_quote('"', &c.name))
+                    .collect();
                 self.join_using(kind, left, right, &names)
             }
             JoinConstraint::UsingAlias(..) => Err(Error::unsupported("JOIN USING ... AS is not supported")),
         }
     }
 
-    fn join_on(&mut self, kind: JoinKind, left: Source, right: Source, condition: &ast::Expr) -> Result<Source> {
+    fn join_on(
+        &mut self,
+        kind: JoinKind,
+        left: Source,
+        right: Source,
+        condition: &ast::Expr,
+    ) -> Result<Source> {
         let namespace = left.1.join(right.1);
         let (on, applies) = self.with_namespace(namespace.clone(), |b| {
             b.in_clause(Clause::On, |b| b.conjuncts(condition, "JOIN/ON"))
@@ -375,7 +418,13 @@ impl Binder<'_> {
         Ok((plan, namespace))
     }
 
-    fn join_using(&mut self, kind: JoinKind, left: Source, right: Source, names: &[ast::Ident]) -> Result<Source> {
+    fn join_using(
+        &mut self,
+        kind: JoinKind,
+        left: Source,
+        right: Source,
+        names: &[ast::Ident],
+    ) -> Result<Source> {
         let mut on = vec![];
         let mut merged: Vec<(String, ScopeColumn, ScopeColumn)> = vec![];
         for ident in names {
@@ -408,12 +457,19 @@ impl Binder<'_> {
         Ok((plan, Namespace { relations, columns }))
     }
 
-    fn using_column(&self, namespace: &Namespace, name: &str, side: &str, ident: &ast::Ident) -> Result<ScopeColumn> {
+    fn using_column(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        side: &str,
+        ident: &ast::Ident,
+    ) -> Result<ScopeColumn> {
         let mut found = namespace.columns.iter().filter(|c| c.name == name);
         match (found.next(), found.next()) {
             (Some(c), None) => Ok(c.clone()),
             (None, _) => {
-                let message = format!("column \"{name}\" specified in USING clause does not exist in {side} table");
+                let message =
+                    format!("column \"{name}\" specified in USING clause does not exist in {side} table");
                 Err(self.error_at(ident.span, SqlState::UNDEFINED_COLUMN, message))
             }
             _ => {
@@ -477,9 +533,4 @@ pub(super) fn combine(kind: JoinKind, left: Plan, mut right: Plan, on: Vec<Expr>
 
 fn is_one_row(plan: &Plan) -> bool {
     matches!(plan, Plan::Values { columns, rows } if columns.is_empty() && rows.len() == 1)
-}
-
-/// For `met`: relations are shared.
-pub(super) fn share(relation: Relation) -> Arc<Relation> {
-    Arc::new(relation)
 }

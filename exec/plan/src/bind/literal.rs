@@ -64,7 +64,11 @@ impl Binder<'_> {
         const MAX_PARAMS: usize = 65535;
         let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
         let Some(number @ 1..=MAX_PARAMS) = number else {
-            return Err(self.error_at(span, SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")));
+            return Err(self.error_at(
+                span,
+                SqlState::UNDEFINED_PARAMETER,
+                format!("there is no parameter {name}"),
+            ));
         };
         if self.params.len() < number {
             self.params.resize(number, None);

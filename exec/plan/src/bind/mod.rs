@@ -28,17 +28,15 @@ mod values;
 mod window;
 mod with;
 
-use std::sync::Arc;
-
 use spg_expr::{ColId, Registry};
-use spg_sql::{Statement, ast};
+use spg_sql::{Statement, Tree, ast};
 use spg_types::{Error, FormatSettings, Result, SqlState, SqlType, def};
 
 pub use bound::{
-    AlterTable, AlterTableAction, Bound, BoundKind, Comment, Copy, CopyDirection, CopyFormat, CopyOptions, CopySource,
-    CreateIndex, CreateTable, CreateTableAs, CursorFetch, DropIndex, DropTable, Execute, Explain, ExplainFormat,
-    ExplainOptions, IsolationLevel, Prepare, Query, QueryTag, ResultColumn, RoleOptions, SetScope, SetValue,
-    TransactionModes, Truncate, Utility,
+    AlterTable, AlterTableAction, Bound, BoundKind, Comment, Copy, CopyDirection, CopyFormat, CopyOptions,
+    CopySource, CreateIndex, CreateTable, CreateTableAs, CursorFetch, DropIndex, DropTable, Execute, Explain,
+    ExplainFormat, ExplainOptions, IsolationLevel, Prepare, Query, QueryTag, ResultColumn, RoleOptions,
+    SetScope, SetValue, TransactionModes, Truncate, Utility,
 };
 use scope::Level;
 use with::CteEntry;
@@ -62,8 +60,51 @@ pub struct BindInput<'a> {
 /// Errors carry PostgreSQL's SQLSTATE and message, and the position in the statement's source where the tree tells it.
 pub fn bind(statement: &Statement, input: &BindInput<'_>) -> Result<Bound> {
     let mut binder = Binder::new(input, Some(statement));
-    let kind = binder.statement(&statement.ast)?;
+    let kind = match &statement.tree {
+        Tree::Sql(tree) => binder.statement(tree)?,
+        Tree::Own(own) => binder.own(own)?,
+    };
     Ok(Bound { kind, params: binder.param_types()? })
+}
+
+/// An argument of EXECUTE as a value of its parameter's type, by assignment; 42804.
+pub fn assign_parameter(
+    arg: spg_expr::Expr,
+    ty: SqlType,
+    registry: &'static Registry,
+    format: &FormatSettings,
+) -> Result<spg_expr::Expr> {
+    let input = BindInput { catalog: &NoTables, registry, format, param_types: &[] };
+    let mut binder = Binder::new(&input, None);
+    let from = arg.ty();
+    match binder.coerce(arg, ty, spg_expr::CastContext::Assignment)? {
+        Some(value) => Ok(value),
+        None => Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!(
+                "parameter of type {} cannot be coerced to the expected type {}",
+                from.def.sql_name, ty.def.sql_name
+            ),
+        )
+        .with_hint("You will need to rewrite or cast the expression.")),
+    }
+}
+
+/// A catalog without tables.
+struct NoTables;
+
+impl CatalogView for NoTables {
+    fn table(&self, _: Option<&str>, _: &str) -> Option<spg_types::TableRef> {
+        None
+    }
+
+    fn stats(&self, _: spg_types::TableId) -> std::sync::Arc<spg_types::TableStats> {
+        std::sync::Arc::default()
+    }
+
+    fn has_schema(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// Binds a statement's parts; holds what is known so far.
@@ -155,11 +196,6 @@ impl<'a> Binder<'a> {
         result
     }
 
-    /// The text of the statement being bound, for what keeps it.
-    fn text(&self) -> Arc<str> {
-        self.statement.map_or_else(|| "".into(), |s| s.text().into())
-    }
-
     fn statement(&mut self, statement: &ast::Statement) -> Result<BoundKind> {
         use ast::Statement as S;
         match statement {
@@ -167,7 +203,6 @@ impl<'a> Binder<'a> {
             S::Insert(insert) => self.top_insert(insert),
             S::Update(update) => self.top_update(update),
             S::Delete(delete) => self.top_delete(delete),
-            S::Copy { .. } => self.copy(statement),
             S::CreateTable(_) | S::CreateIndex(_) | S::Drop { .. } | S::Truncate(_) | S::AlterTable(_) => {
                 self.ddl(statement)
             }

@@ -35,7 +35,9 @@ impl<'q> Tail<'q> {
                 tail.limit = limit.as_ref();
                 tail.offset = offset.as_ref().map(|o| &o.value);
             }
-            Some(other) => return Err(Error::unsupported(format!("{} is not supported", other.to_string().trim()))),
+            Some(other) => {
+                return Err(Error::unsupported(format!("{} is not supported", other.to_string().trim())));
+            }
         }
         if let Some(fetch) = &query.fetch {
             if fetch.percent {
@@ -135,8 +137,8 @@ impl Binder<'_> {
                 b.select(select, None, &Tail { limit: None, offset: None, one: false, ties: false }, unknowns)
             }
             SetExpr::Query(query) => b.query(query, unknowns),
-            SetExpr::Values(values) => b.values(values, unknowns),
-            SetExpr::SetOperation { .. } => b.set_operation(body, unknowns),
+            SetExpr::Values(values) => b.values(values),
+            SetExpr::SetOperation { .. } => b.set_operation(body),
             SetExpr::Table(table) => b.table_command(table),
             SetExpr::Insert(s) | SetExpr::Update(s) | SetExpr::Delete(s) => b.change_in_query(s),
             SetExpr::Merge(_) => Err(Error::unsupported("MERGE is not supported")),
@@ -145,8 +147,6 @@ impl Binder<'_> {
 
     /// `TABLE name`.
     fn table_command(&mut self, table: &ast::Table) -> Result<Rel> {
-        let ident = |name: &String| ast::Ident::new(name.clone());
-        let _ = ident;
         let parts: Vec<ast::Ident> = table.schema_name.iter().chain(&table.table_name).cloned().collect();
         let (plan, relation) = self.named_relation(&ast::ObjectName::from(parts))?;
         Ok(Rel { plan, columns: relation.columns })
@@ -182,7 +182,9 @@ impl Binder<'_> {
                         "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
                     )
                     .with_detail("Only result column names can be used, not expressions or functions.")
-                    .with_hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause."));
+                    .with_hint(
+                        "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+                    ));
             };
             let (descending, nulls_first) = self.direction(&item.options)?;
             order.push(Order { target, descending, nulls_first });
@@ -202,12 +204,18 @@ impl Binder<'_> {
                         Err(self.error_at(v.span, SqlState::INVALID_COLUMN_REFERENCE, message))
                     }
                 },
-                Err(_) => {
-                    Err(self.error_at(v.span, SqlState::SYNTAX_ERROR, format!("non-integer constant in {clause}")))
-                }
+                Err(_) => Err(self.error_at(
+                    v.span,
+                    SqlState::SYNTAX_ERROR,
+                    format!("non-integer constant in {clause}"),
+                )),
             },
             ast::Value::Null | ast::Value::Placeholder(_) | ast::Value::Boolean(_) => Ok(None),
-            _ => Err(self.error_at(v.span, SqlState::SYNTAX_ERROR, format!("non-integer constant in {clause}"))),
+            _ => Err(self.error_at(
+                v.span,
+                SqlState::SYNTAX_ERROR,
+                format!("non-integer constant in {clause}"),
+            )),
         }
     }
 
@@ -221,8 +229,9 @@ impl Binder<'_> {
                 ">" => true,
                 other => {
                     let message = format!("operator {other} is not a valid ordering operator");
-                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
-                        .with_hint("Ordering operators must be \"<\" or \">\" members of btree operator families."));
+                    return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message).with_hint(
+                        "Ordering operators must be \"<\" or \">\" members of btree operator families.",
+                    ));
                 }
             },
         };
@@ -245,7 +254,10 @@ impl Binder<'_> {
             return Ok(plan);
         }
         if tail.ties && order.is_empty() {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, "WITH TIES cannot be specified without ORDER BY clause"));
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "WITH TIES cannot be specified without ORDER BY clause",
+            ));
         }
         let mut applies = vec![];
         let mut count = |b: &mut Self, e: Option<&ast::Expr>, clause: Clause| match e {

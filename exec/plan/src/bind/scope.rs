@@ -120,7 +120,10 @@ impl Clause {
     }
 
     pub(super) fn allows_aggregates(self) -> bool {
-        matches!(self, Clause::Having | Clause::Select | Clause::OrderBy | Clause::DistinctOn | Clause::Window)
+        matches!(
+            self,
+            Clause::Having | Clause::Select | Clause::OrderBy | Clause::DistinctOn | Clause::Window
+        )
     }
 
     pub(super) fn allows_windows(self) -> bool {
@@ -316,11 +319,13 @@ impl Binder<'_> {
 
     fn no_such_column(&self, ident: &ast::Ident) -> Error {
         let name = fold(ident);
-        let error =
-            self.error_at(ident.span, SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"));
-        let hidden = self.levels.iter().rev().flat_map(|l| &l.met).find(|r| {
-            r.columns.iter().any(|c| c.name == name)
-        });
+        let error = self.error_at(
+            ident.span,
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{name}\" does not exist"),
+        );
+        let hidden =
+            self.levels.iter().rev().flat_map(|l| &l.met).find(|r| r.columns.iter().any(|c| c.name == name));
         if let Some(relation) = hidden {
             return error.with_hint(format!(
                 "There is a column named \"{name}\" in table \"{}\", but it cannot be referenced from this part of the query.",

@@ -134,7 +134,12 @@ impl Binder<'_> {
             match item {
                 ast::SelectItem::UnnamedExpr(e) => {
                     let expr = self.expr(e)?;
-                    targets.push(Target { name: super::name::column_name(e), expr, junk: false, span: e.span() });
+                    targets.push(Target {
+                        name: super::name::column_name(e),
+                        expr,
+                        junk: false,
+                        span: e.span(),
+                    });
                 }
                 ast::SelectItem::ExprWithAlias { expr, alias } => {
                     let bound = self.expr(expr)?;
@@ -231,7 +236,12 @@ impl Binder<'_> {
         self.level().namespace.columns.iter().any(|c| c.name == name)
     }
 
-    fn target_named(&mut self, ident: &ast::Ident, targets: &[Target], clause: &str) -> Result<Option<usize>> {
+    fn target_named(
+        &mut self,
+        ident: &ast::Ident,
+        targets: &[Target],
+        clause: &str,
+    ) -> Result<Option<usize>> {
         let name = fold(ident);
         let mut found: Option<usize> = None;
         for (at, t) in targets.iter().enumerate().filter(|(_, t)| !t.junk && t.name == name) {
@@ -267,8 +277,8 @@ impl Binder<'_> {
             Some(ast::Distinct::On(exprs)) => {
                 let mut on = vec![];
                 for e in exprs {
-                    let (at, _) =
-                        self.in_clause(Clause::DistinctOn, |b| b.target_of(e, targets, "DISTINCT ON", false))?;
+                    let (at, _) = self
+                        .in_clause(Clause::DistinctOn, |b| b.target_of(e, targets, "DISTINCT ON", false))?;
                     on.push(at);
                 }
                 // The ON expressions must come first in ORDER BY.
@@ -292,8 +302,17 @@ impl Binder<'_> {
         }
     }
 
-    fn assemble(&mut self, mut plan: Plan, mut parts: Parts, mut level: Level, tail: &Tail<'_>) -> Result<Rel> {
-        plan = filtered(apply_all(plan, std::mem::take(&mut parts.where_applies)), std::mem::take(&mut parts.predicate));
+    fn assemble(
+        &mut self,
+        mut plan: Plan,
+        mut parts: Parts,
+        mut level: Level,
+        tail: &Tail<'_>,
+    ) -> Result<Rel> {
+        plan = filtered(
+            apply_all(plan, std::mem::take(&mut parts.where_applies)),
+            std::mem::take(&mut parts.predicate),
+        );
         let grouped = parts.grouping.present || !level.aggregates.is_empty() || parts.has_having;
         if grouped {
             plan = self.grouped(plan, &mut parts, &mut level)?;
@@ -311,7 +330,8 @@ impl Binder<'_> {
         }
         plan = apply_all(plan, parts.target_applies);
         let (plan, columns) = self.projected(plan, parts.targets);
-        let visible: Vec<ScopeColumn> = columns.iter().filter(|(_, junk)| !junk).map(|(c, _)| c.clone()).collect();
+        let visible: Vec<ScopeColumn> =
+            columns.iter().filter(|(_, junk)| !junk).map(|(c, _)| c.clone()).collect();
         let all: Vec<ScopeColumn> = columns.into_iter().map(|(c, _)| c).collect();
         let mut plan = match parts.distinct {
             None => self.sorted(plan, &all, &parts.order),

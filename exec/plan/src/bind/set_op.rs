@@ -5,14 +5,13 @@ use spg_sql::ast::{SetExpr, SetOperator, SetQuantifier};
 use spg_types::{Error, Result, SqlState, SqlType};
 
 use super::Binder;
-use super::from::passed;
 use super::query::{Rel, scope_column};
 use super::scope::ScopeColumn;
 use super::select::Unknowns;
 use crate::{NamedExpr, OutCol, Plan, SetOpKind};
 
 impl Binder<'_> {
-    pub(super) fn set_operation(&mut self, body: &SetExpr, unknowns: Unknowns) -> Result<Rel> {
+    pub(super) fn set_operation(&mut self, body: &SetExpr) -> Result<Rel> {
         let SetExpr::SetOperation { left, op, set_quantifier, right } = body else {
             return Err(Error::internal("not a set operation"));
         };
@@ -23,17 +22,10 @@ impl Binder<'_> {
         };
         let left = self.set_expr(left, Unknowns::Keep)?;
         let right = self.set_expr(right, Unknowns::Keep)?;
-        self.combine_sets(left, right, op, all, unknowns)
+        self.combine_sets(left, right, op, all)
     }
 
-    fn combine_sets(
-        &mut self,
-        left: Rel,
-        right: Rel,
-        op: &SetOperator,
-        all: bool,
-        _unknowns: Unknowns,
-    ) -> Result<Rel> {
+    fn combine_sets(&mut self, left: Rel, right: Rel, op: &SetOperator, all: bool) -> Result<Rel> {
         let name = match op {
             SetOperator::Union => "UNION",
             SetOperator::Intersect => "INTERSECT",
@@ -74,7 +66,12 @@ impl Binder<'_> {
     }
 
     /// A side with its columns as the common types, and their ids in output order.
-    pub(super) fn converted(&mut self, side: Rel, types: &[SqlType], what: &str) -> Result<(Plan, Vec<ColId>)> {
+    pub(super) fn converted(
+        &mut self,
+        side: Rel,
+        types: &[SqlType],
+        what: &str,
+    ) -> Result<(Plan, Vec<ColId>)> {
         let mut exprs: Vec<NamedExpr> = vec![];
         let mut ids = vec![];
         let mut changed = false;
@@ -129,9 +126,4 @@ fn union_inputs(left: (Plan, Vec<ColId>), right: (Plan, Vec<ColId>), all: bool) 
         }
         left => vec![left, right],
     }
-}
-
-/// A projection that passes columns on under their ids, for callers that add to them.
-pub(super) fn pass_all(plan: &Plan) -> Vec<NamedExpr> {
-    plan.columns().into_iter().map(passed).collect()
 }

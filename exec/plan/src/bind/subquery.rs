@@ -151,7 +151,11 @@ impl Binder<'_> {
         let columns = self.single_row(query)?;
         match &columns[..] {
             [column] => Ok(column.clone()),
-            _ => Err(self.error_at(query.span(), SqlState::SYNTAX_ERROR, "subquery must return only one column")),
+            _ => Err(self.error_at(
+                query.span(),
+                SqlState::SYNTAX_ERROR,
+                "subquery must return only one column",
+            )),
         }
     }
 

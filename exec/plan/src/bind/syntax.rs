@@ -9,7 +9,7 @@ use super::Binder;
 use super::call::Callee;
 use super::data_type::{interval_mask, interval_type};
 use super::expr::negate;
-use super::literal::{integer, unknown};
+use super::literal::integer;
 
 impl Binder<'_> {
     pub(super) fn special_syntax(&mut self, e: &E) -> Result<Expr> {
@@ -24,7 +24,9 @@ impl Binder<'_> {
             E::SimilarTo { negated, expr, pattern, escape_char } => {
                 self.similar(expr, pattern, escape_char.as_deref(), *negated)
             }
-            E::AtTimeZone { timestamp, time_zone } => self.call_with("timezone", &[time_zone, timestamp], span),
+            E::AtTimeZone { timestamp, time_zone } => {
+                self.call_with("timezone", &[time_zone, timestamp], span)
+            }
             E::Extract { field, expr, .. } => self.extract(field, expr, span),
             E::Ceil { expr, field } => self.round_off("ceil", expr, field, span),
             E::Floor { expr, field } => self.round_off("floor", expr, field, span),
@@ -65,25 +67,19 @@ impl Binder<'_> {
     }
 
     fn like(&mut self, symbol: &str, x: &E, pattern: &E, escape: Option<&E>, negated: bool) -> Result<Expr> {
-        let value = self.expr(x)?;
-        let mut right = self.expr(pattern)?;
-        if let Some(escape) = escape {
-            let escape = self.expr(escape)?;
-            right = self.call(Callee::Function("like_escape"), vec![right, escape], pattern.span())?;
-        }
-        let matched = self.operator(symbol, value, right, x.span())?;
+        let args = self.pattern_args(x, pattern, escape)?;
+        let matched = self.call(Callee::Operator(symbol), args, x.span())?;
         Ok(if negated { negate(matched) } else { matched })
     }
 
     fn similar(&mut self, x: &E, pattern: &E, escape: Option<&E>, negated: bool) -> Result<Expr> {
-        let value = self.expr(x)?;
-        let mut args = vec![self.expr(pattern)?];
-        if let Some(escape) = escape {
-            args.push(self.expr(escape)?);
-        }
-        let regex = self.call(Callee::Function("similar_to_escape"), args, pattern.span())?;
-        let matched = self.operator("~", value, regex, x.span())?;
+        let args = self.pattern_args(x, pattern, escape)?;
+        let matched = self.call(Callee::Operator("similar to"), args, x.span())?;
         Ok(if negated { negate(matched) } else { matched })
+    }
+
+    fn pattern_args(&mut self, x: &E, pattern: &E, escape: Option<&E>) -> Result<Vec<Expr>> {
+        [x, pattern].into_iter().chain(escape).map(|e| self.expr(e)).collect()
     }
 
     fn extract(&mut self, field: &ast::DateTimeField, x: &E, span: Span) -> Result<Expr> {
@@ -98,14 +94,17 @@ impl Binder<'_> {
 
     fn round_off(&mut self, name: &str, x: &E, field: &ast::CeilFloorKind, span: Span) -> Result<Expr> {
         match field {
-            ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => self.call_with(name, &[x], span),
+            ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {
+                self.call_with(name, &[x], span)
+            }
             _ => Err(self.locate(Error::unsupported(format!("{name} with a scale is not supported")), span)),
         }
     }
 
     /// `INTERVAL 'text' [fields] [(precision)]`.
     pub(super) fn interval(&mut self, interval: &ast::Interval) -> Result<Expr> {
-        let E::Value(ast::ValueWithSpan { value: ast::Value::SingleQuotedString(text), span }) = &*interval.value
+        let E::Value(ast::ValueWithSpan { value: ast::Value::SingleQuotedString(text), span }) =
+            &*interval.value
         else {
             return Err(Error::unsupported("INTERVAL of an expression is not supported"));
         };
@@ -204,8 +203,9 @@ impl Binder<'_> {
             }
             "nullif" => {
                 let args = self.arguments(f)?;
-                let [a, b] = <[Expr; 2]>::try_from(args)
-                    .map_err(|_| self.error_at(span, SqlState::SYNTAX_ERROR, "syntax error at or near \")\""))?;
+                let [a, b] = <[Expr; 2]>::try_from(args).map_err(|_| {
+                    self.error_at(span, SqlState::SYNTAX_ERROR, "syntax error at or near \")\"")
+                })?;
                 self.nullif(a, b, span).map(Some)
             }
             "greatest" | "least" => {
@@ -251,9 +251,11 @@ impl Binder<'_> {
     pub(super) fn plain_argument(&mut self, arg: &ast::FunctionArg) -> Result<Expr> {
         match arg {
             ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => self.expr(e),
-            ast::FunctionArg::Unnamed(_) => {
-                Err(self.error_at(arg.span(), SqlState::WRONG_OBJECT_TYPE, "* is only allowed as the argument of count"))
-            }
+            ast::FunctionArg::Unnamed(_) => Err(self.error_at(
+                arg.span(),
+                SqlState::WRONG_OBJECT_TYPE,
+                "* is only allowed as the argument of count",
+            )),
             _ => Err(self.locate(Error::unsupported("named arguments are not supported"), arg.span())),
         }
     }
@@ -306,9 +308,4 @@ fn field_mask(first: &ast::DateTimeField, last: Option<&ast::DateTimeField>) -> 
     let from = place(first)?;
     let to = last.map_or(Some(from), place)?;
     (from <= to).then(|| FIELDS[from..=to].iter().fold(0, |a, b| a | b))
-}
-
-/// A text whose type the context decides.
-pub(super) fn untyped(text: &str) -> Expr {
-    unknown(text)
 }

@@ -2,12 +2,11 @@
 
 use spg_expr::Expr;
 use spg_sql::ast::{self, Spanned as _};
-use spg_types::{Error, Result, SqlState, SqlType, def};
+use spg_types::{Result, SqlState, SqlType};
 
 use super::Binder;
 use super::query::{Rel, scope_column};
 use super::scope::{Clause, Namespace};
-use super::select::Unknowns;
 use super::subquery::{PendingApply, apply_all};
 use crate::{NamedExpr, OutCol, Plan};
 
@@ -15,7 +14,7 @@ use crate::{NamedExpr, OutCol, Plan};
 pub(super) type Row = (Vec<Expr>, Vec<PendingApply>);
 
 impl Binder<'_> {
-    pub(super) fn values(&mut self, values: &ast::Values, unknowns: Unknowns) -> Result<Rel> {
+    pub(super) fn values(&mut self, values: &ast::Values) -> Result<Rel> {
         let mut rows = vec![];
         for row in &values.rows {
             rows.push(self.values_row(&row.content)?);
@@ -23,19 +22,19 @@ impl Binder<'_> {
         let width = rows.first().map_or(0, |(r, _)| r.len());
         if let Some(at) = rows.iter().position(|(r, _)| r.len() != width) {
             let span = values.rows[at].content.first().map_or(spg_sql::Span::empty(), |e| e.span());
-            return Err(self.error_at(span, SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length"));
+            return Err(self.error_at(
+                span,
+                SqlState::SYNTAX_ERROR,
+                "VALUES lists must all be the same length",
+            ));
         }
         let mut types = vec![];
         for at in 0..width {
             let column: Vec<SqlType> = rows.iter().map(|(r, _)| r[at].ty()).collect();
-            let all_unknown = column.iter().all(|t| t.is(&def::UNKNOWN));
-            types.push(match unknowns {
-                Unknowns::Keep if all_unknown => SqlType::new(&def::UNKNOWN),
-                _ => self.common_type(&column, "VALUES")?,
-            });
+            types.push(self.common_type(&column, "VALUES")?);
         }
         for (row, _) in &mut rows {
-            for (e, ty) in row.iter_mut().zip(&types).filter(|(_, ty)| !ty.is(&def::UNKNOWN)) {
+            for (e, ty) in row.iter_mut().zip(&types) {
                 let value = std::mem::replace(e, Expr::boolean(false));
                 *e = self.to_common(value, *ty, "VALUES")?;
             }
@@ -53,7 +52,8 @@ impl Binder<'_> {
 
     /// Rows as a plan: one operator, unless rows have subqueries of their own.
     pub(super) fn rows(&mut self, rows: Vec<Row>, names: &[String], types: &[SqlType]) -> Rel {
-        let columns: Vec<_> = names.iter().zip(types).map(|(n, ty)| scope_column(n, self.col(), *ty)).collect();
+        let columns: Vec<_> =
+            names.iter().zip(types).map(|(n, ty)| scope_column(n, self.col(), *ty)).collect();
         let out: Vec<OutCol> =
             columns.iter().map(|c| OutCol { id: c.id, name: c.name.clone(), ty: c.ty }).collect();
         if rows.iter().all(|(_, applies)| applies.is_empty()) {
@@ -83,9 +83,4 @@ impl Binder<'_> {
         };
         if values == columns { Ok(()) } else { Err(self.error_at(span, SqlState::SYNTAX_ERROR, message)) }
     }
-}
-
-/// Used where a row must not be empty.
-pub(super) fn empty_row() -> Error {
-    Error::internal("a row without values")
 }

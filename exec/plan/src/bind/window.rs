@@ -217,7 +217,8 @@ impl Binder<'_> {
                 .iter()
                 .map(|s| Parameters { args: s.args, variadic: false, optional: s.optional })
                 .collect();
-            let (at, args, compatible) = b.resolve(Callee::Function(function.name), &parameters, args, span)?;
+            let (at, args, compatible) =
+                b.resolve(Callee::Function(function.name), &parameters, args, span)?;
             let signature = &function.signatures[at];
             let ty = return_type(signature.returns, &args, compatible);
             let window = b.window_of(over)?;
@@ -255,7 +256,10 @@ impl Binder<'_> {
     fn in_window(
         &mut self,
         span: Span,
-        f: impl FnOnce(&mut Self) -> Result<(WindowCallee, Vec<Expr>, Option<Expr>, SqlType, &'static str, WindowDef)>,
+        f: impl FnOnce(
+            &mut Self,
+        )
+            -> Result<(WindowCallee, Vec<Expr>, Option<Expr>, SqlType, &'static str, WindowDef)>,
     ) -> Result<Expr> {
         let level = self.level();
         if level.in_aggregate {
@@ -324,7 +328,8 @@ impl Binder<'_> {
                 None => groups.push((partition, order, vec![window.call])),
             }
         }
-        let plan = if exprs.len() > passed_on { Plan::Project { input: Box::new(input), exprs } } else { input };
+        let plan =
+            if exprs.len() > passed_on { Plan::Project { input: Box::new(input), exprs } } else { input };
         Ok(groups.into_iter().fold(plan, |input, (partition, order, calls)| Plan::Window {
             input: Box::new(input),
             partition,
@@ -350,7 +355,7 @@ impl Binder<'_> {
             return Ok(());
         }
         let [key] = order else { return Ok(()) };
-        let value = |b: &mut Self, bound: &FrameBound| {
+        let value = |b: &mut Self, bound: &FrameBound| -> Result<Option<Expr>> {
             let (offset, preceding) = match bound {
                 FrameBound::Preceding(e) => (e.clone(), true),
                 FrameBound::Following(e) => (e.clone(), false),

@@ -130,9 +130,9 @@ impl Binder<'_> {
         distinct: bool,
     ) -> Result<Rel> {
         let id = self.cte();
-        let message = format!("recursive reference to query \"{name}\" must not appear within its non-recursive term");
-        let entry =
-            CteEntry { name: name.into(), id, columns: vec![], reads: 0, forbidden: Some(message) };
+        let message =
+            format!("recursive reference to query \"{name}\" must not appear within its non-recursive term");
+        let entry = CteEntry { name: name.into(), id, columns: vec![], reads: 0, forbidden: Some(message) };
         self.ctes.push(entry);
         let base = self.set_expr(base, Unknowns::Text)?;
         let columns = self.cte_columns(cte, name, &base)?;
@@ -205,8 +205,7 @@ fn recursive_parts<'q>(query: &'q ast::Query, name: &str) -> Option<(&'q SetExpr
 
 /// Whether a word stands in a text.
 fn mentions(text: &str, word: &str) -> bool {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
-        .any(|w| w.eq_ignore_ascii_case(word))
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).any(|w| w.eq_ignore_ascii_case(word))
         || text.contains(&format!("\"{word}\""))
 }
 
