@@ -211,17 +211,20 @@ pub fn date_bin(stride: IntervalMonthDayNano, us: i64, origin: i64) -> Result<i6
 
 /// `make_date`: negative years are BC; 22008.
 pub fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
-    let bad = || {
-        let message = format!("date field value out of range: {year}-{month:02}-{day:02}");
+    let shown_year = if year < 0 { year.wrapping_add(1) } else { year };
+    let bad = |what: &str| {
+        let message = format!("{what} out of range: {shown_year}-{month:02}-{day:02}");
         Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message)
     };
-    let astronomical = if year < 0 { year + 1 } else { year };
-    let in_calendar = year != 0 && (-4713..=5_874_898).contains(&astronomical) && (1..=12).contains(&month);
-    if !in_calendar || day < 1 || day > days_in_month(astronomical, month as u32) as i32 {
-        return Err(bad());
+    if year == 0
+        || !(1..=12).contains(&month)
+        || day < 1
+        || day > days_in_month(shown_year, month as u32) as i32
+    {
+        return Err(bad("date field value"));
     }
-    check_date(days_from_civil(astronomical, month as u32, day).into()).map_err(|_| {
-        let message = format!("date out of range: {year}-{month:02}-{day:02}");
-        Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message)
-    })
+    if !(-4713..=5_874_897).contains(&shown_year) {
+        return Err(bad("date"));
+    }
+    check_date(days_from_civil(shown_year, month as u32, day).into()).map_err(|_| bad("date"))
 }

@@ -121,9 +121,6 @@ fn timestamp_field(field: Field, local_us: i64) -> Result<Option<Numeric>> {
 
 /// A part of a timestamp without time zone; 0A000 for parts of a zone.
 pub fn extract_timestamp(field: Field, us: i64) -> Result<Option<Numeric>> {
-    if matches!(field, Field::Timezone | Field::TimezoneHour | Field::TimezoneMinute) {
-        return Err(unsupported_field(field, TIMESTAMP));
-    }
     if is_infinite(us) {
         return Ok(infinite_field(field, us > 0));
     }

@@ -82,15 +82,24 @@ impl Field {
 
 /// The field of a name as `extract` and `date_trunc` of that type take it; 22023 for names that are none.
 pub fn field_of(name: &str, ty: &str) -> Result<Field> {
-    Field::from_name(name).ok_or_else(|| {
-        let message = format!("unit \"{}\" not recognized for type {ty}", name.to_ascii_lowercase());
-        Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-    })
+    Field::from_name(name).ok_or_else(|| not_recognized(&name.to_ascii_lowercase(), ty))
+}
+
+fn not_recognized(name: &str, ty: &str) -> Error {
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unit \"{name}\" not recognized for type {ty}"))
 }
 
 /// 0A000: the type has no such part.
-pub(super) fn unsupported_field(name: Field, ty: &str) -> Error {
-    Error::unsupported(format!("unit \"{}\" not supported for type {ty}", name.name()))
+pub(super) fn unsupported_field(field: Field, ty: &str) -> Error {
+    Error::unsupported(format!("unit \"{}\" not supported for type {ty}", field.name()))
+}
+
+/// What cutting to a field that is no unit answers: 22023 for parts that are no span of time, otherwise 0A000.
+pub(super) fn unsupported_unit(field: Field, ty: &str) -> Error {
+    match field {
+        DayOfWeek | IsoDayOfWeek | DayOfYear | IsoYear | Julian | Epoch => not_recognized(field.name(), ty),
+        _ => unsupported_field(field, ty),
+    }
 }
 
 impl Field {

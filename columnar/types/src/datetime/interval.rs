@@ -97,7 +97,7 @@ fn scale_interval(v: IntervalMonthDayNano, scale: impl Fn(f64) -> f64) -> Result
     }
     days = days.checked_add(month_days as i32).ok_or_else(interval_out_of_range)?;
     let us = (scale(interval_us(v) as f64) + seconds * 1e6).round_ties_even();
-    if !(us.abs() < i64::MAX as f64) {
+    if us.is_nan() || us.abs() >= i64::MAX as f64 {
         return Err(interval_out_of_range());
     }
     interval_from_us(months, days, us as i64).ok_or_else(interval_out_of_range)

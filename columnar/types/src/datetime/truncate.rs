@@ -3,7 +3,7 @@
 use arrow::datatypes::IntervalMonthDayNano;
 use jiff::tz::TimeZone;
 
-use super::field::unsupported_field;
+use super::field::unsupported_unit;
 use super::{
     Field, US_PER_DAY, US_PER_HOUR, US_PER_MINUTE, US_PER_SECOND, civil_from_days, days_from_civil,
     interval_from_us, interval_out_of_range, interval_us, is_infinite, local_to_utc, offset_at,
@@ -56,7 +56,7 @@ pub fn truncate_timestamp(field: Field, us: i64) -> Result<i64> {
     if is_infinite(us) {
         return Ok(us);
     }
-    truncate_local(field, us).ok_or_else(|| unsupported_field(field, "timestamp without time zone"))
+    truncate_local(field, us).ok_or_else(|| unsupported_unit(field, "timestamp without time zone"))
 }
 
 /// `date_trunc` of a moment by the clocks of a zone; 0A000 for fields that are no unit.
@@ -66,7 +66,7 @@ pub fn truncate_timestamptz(field: Field, us: i64, zone: &TimeZone) -> Result<i6
     }
     let offset = i64::from(offset_at(zone, us)) * US_PER_SECOND;
     let local = truncate_local(field, us.saturating_add(offset))
-        .ok_or_else(|| unsupported_field(field, "timestamp with time zone"))?;
+        .ok_or_else(|| unsupported_unit(field, "timestamp with time zone"))?;
     // Hours and less stay under the offset of the moment; days may begin under another.
     Ok(if clock_unit(field).is_some() { local - offset } else { local_to_utc(zone, local) })
 }
@@ -86,10 +86,10 @@ pub fn truncate_interval(field: Field, v: IntervalMonthDayNano) -> Result<Interv
         Field::Century => (v.months - v.months % 1200, 0),
         Field::Millennium => (v.months - v.months % 12_000, 0),
         Field::Week => {
-            let error = unsupported_field(field, "interval");
+            let error = unsupported_unit(field, "interval");
             return Err(error.with_detail("Months usually have fractional weeks."));
         }
-        _ => return Err(unsupported_field(field, "interval")),
+        _ => return Err(unsupported_unit(field, "interval")),
     };
     Ok(IntervalMonthDayNano { months, days, nanoseconds: 0 })
 }

@@ -71,7 +71,7 @@ fn exp_fixed(x: &BigInt, bits: u32) -> (BigInt, i64) {
     let mut sum = one;
     let mut n = 1u32;
     loop {
-        term = (term * &rest >> wide) / n;
+        term = ((term * &rest) >> wide) / n;
         // A shift rounds a negative term to -1, never to 0.
         if term.magnitude() <= BigInt::one().magnitude() {
             break;
@@ -101,12 +101,12 @@ fn ln_fixed(value: &Numeric, bits: u32) -> BigInt {
     }
     let one = BigInt::one() << wide;
     let z: BigInt = ((&m - &one) << wide) / (&m + &one);
-    let square = &z * &z >> wide;
+    let square = (&z * &z) >> wide;
     let mut power = z.clone();
     let mut sum = z;
     let mut divisor = 1u32;
     loop {
-        power = power * &square >> wide;
+        power = (power * &square) >> wide;
         if power.magnitude() <= BigInt::one().magnitude() {
             break;
         }
