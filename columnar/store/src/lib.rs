@@ -1,1 +1,44 @@
-//! placeholder
+//! The store: snapshots, the catalog, the hot tier, deletes, indexes, the one writer, recovery.
+//!
+//! A write: [`Store::begin`] takes the write lock and drafts a snapshot on top of the newest one; [`WriteTxn::append`] and
+//! its siblings check, log and apply operations; [`WriteTxn::commit`] queues the commit for the log, moves `head` on and frees
+//! the lock; after the sync the log thread publishes the snapshot and wakes [`PendingCommit::wait`]. A read:
+//! [`Store::published`], and everything hangs off the [`DbSnapshot`].
+//!
+//! What must hold: a snapshot never changes once it is published; `head` and `published` move in commit order; operations
+//! change a snapshot in one place (`apply`), at commit and at recovery alike; row ids, table ids and catalog
+//! versions are never given twice.
+
+mod apply;
+mod batch_codec;
+mod codec;
+mod constraint;
+mod def_codec;
+mod identity;
+mod index;
+mod lock;
+mod op;
+mod parallel;
+mod pending;
+mod prepare;
+mod recover;
+mod role;
+mod row_group;
+mod seal;
+mod sketch;
+mod snapshot;
+mod store;
+mod table;
+mod txn;
+mod zone;
+
+pub use index::{IndexRange, IndexSnapshot, ProbeMatches, RowIds};
+pub use lock::LockWait;
+pub use pending::PendingCommit;
+pub use prepare::{PreparedBatch, prepare_batch};
+pub use role::Role;
+pub use row_group::{ROW_GROUP_ROWS, RowGroup};
+pub use snapshot::DbSnapshot;
+pub use store::{Store, StoreOptions};
+pub use table::TableSnapshot;
+pub use txn::{Savepoint, WriteTxn};

@@ -1,0 +1,183 @@
+//! Operations: what a transaction consists of, in memory and in the log.
+
+use std::sync::Arc;
+
+use arrow::buffer::Buffer;
+use spg_types::{IndexDef, IndexId, Result, TableDef, TableId};
+
+use crate::Role;
+use crate::codec::{Reader, Writer, corrupt};
+use crate::def_codec::{read_index, read_role, read_table, write_index, write_role, write_table};
+
+/// One change. What it does is [`crate::apply`]'s business, at commit, at recovery and on a follower.
+#[derive(Debug)]
+pub(crate) enum Op {
+    /// Rows get the ids from `first_row_id` on. The encoded batch follows in the log.
+    Append {
+        table: TableId,
+        first_row_id: u64,
+    },
+    /// Ascending row ids.
+    Delete {
+        table: TableId,
+        row_ids: Vec<u64>,
+    },
+    Truncate {
+        table: TableId,
+    },
+    CreateTable {
+        def: TableDef,
+    },
+    DropTable {
+        table: TableId,
+    },
+    ReplaceTable {
+        def: TableDef,
+    },
+    CreateIndex {
+        table: TableId,
+        index: IndexDef,
+    },
+    DropIndex {
+        table: TableId,
+        index: IndexId,
+    },
+    PutRole {
+        role: Role,
+    },
+    DropRole {
+        name: Arc<str>,
+    },
+    CreateSchema {
+        name: Arc<str>,
+    },
+    DropSchema {
+        name: Arc<str>,
+    },
+}
+
+const APPEND: u8 = 1;
+const DELETE: u8 = 2;
+const TRUNCATE: u8 = 3;
+const CREATE_TABLE: u8 = 4;
+const DROP_TABLE: u8 = 5;
+const REPLACE_TABLE: u8 = 6;
+const CREATE_INDEX: u8 = 7;
+const DROP_INDEX: u8 = 8;
+const PUT_ROLE: u8 = 9;
+const DROP_ROLE: u8 = 10;
+const CREATE_SCHEMA: u8 = 11;
+const DROP_SCHEMA: u8 = 12;
+
+impl Op {
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        match self {
+            Op::Append { table, first_row_id } => {
+                w.u8(APPEND);
+                w.u32(table.0);
+                w.u64(*first_row_id);
+            }
+            Op::Delete { table, row_ids } => {
+                w.u8(DELETE);
+                w.u32(table.0);
+                write_row_ids(w, row_ids);
+            }
+            Op::Truncate { table } => {
+                w.u8(TRUNCATE);
+                w.u32(table.0);
+            }
+            Op::CreateTable { def } => {
+                w.u8(CREATE_TABLE);
+                write_table(w, def);
+            }
+            Op::DropTable { table } => {
+                w.u8(DROP_TABLE);
+                w.u32(table.0);
+            }
+            Op::ReplaceTable { def } => {
+                w.u8(REPLACE_TABLE);
+                write_table(w, def);
+            }
+            Op::CreateIndex { table, index } => {
+                w.u8(CREATE_INDEX);
+                w.u32(table.0);
+                write_index(w, index);
+            }
+            Op::DropIndex { table, index } => {
+                w.u8(DROP_INDEX);
+                w.u32(table.0);
+                w.u32(index.0);
+            }
+            Op::PutRole { role } => {
+                w.u8(PUT_ROLE);
+                write_role(w, role);
+            }
+            Op::DropRole { name } => {
+                w.u8(DROP_ROLE);
+                w.str(name);
+            }
+            Op::CreateSchema { name } => {
+                w.u8(CREATE_SCHEMA);
+                w.str(name);
+            }
+            Op::DropSchema { name } => {
+                w.u8(DROP_SCHEMA);
+                w.str(name);
+            }
+        }
+    }
+
+    /// Reads an operation; for an append, also where its batch begins.
+    pub(crate) fn decode(bytes: &Buffer) -> Result<(Op, usize)> {
+        let mut r = Reader(bytes);
+        let op = match r.u8()? {
+            APPEND => Op::Append { table: TableId(r.u32()?), first_row_id: r.u64()? },
+            DELETE => Op::Delete { table: TableId(r.u32()?), row_ids: read_row_ids(&mut r)? },
+            TRUNCATE => Op::Truncate { table: TableId(r.u32()?) },
+            CREATE_TABLE => Op::CreateTable { def: read_table(&mut r)? },
+            DROP_TABLE => Op::DropTable { table: TableId(r.u32()?) },
+            REPLACE_TABLE => Op::ReplaceTable { def: read_table(&mut r)? },
+            CREATE_INDEX => Op::CreateIndex { table: TableId(r.u32()?), index: read_index(&mut r)? },
+            DROP_INDEX => Op::DropIndex { table: TableId(r.u32()?), index: IndexId(r.u32()?) },
+            PUT_ROLE => Op::PutRole { role: read_role(&mut r)? },
+            DROP_ROLE => Op::DropRole { name: r.str()?.into() },
+            CREATE_SCHEMA => Op::CreateSchema { name: r.str()?.into() },
+            DROP_SCHEMA => Op::DropSchema { name: r.str()?.into() },
+            other => return Err(corrupt(&format!("there is no operation {other}"))),
+        };
+        Ok((op, bytes.len() - r.0.len()))
+    }
+}
+
+/// Ascending ids as runs: distance from the end of the last run, length.
+fn write_row_ids(w: &mut Writer, ids: &[u64]) {
+    let mut runs = Vec::new();
+    for id in ids {
+        match runs.last_mut() {
+            Some((start, len)) if *start + *len == *id => *len += 1,
+            _ => runs.push((*id, 1_u64)),
+        }
+    }
+    w.varint(runs.len() as u64);
+    let mut end = 0;
+    for (start, len) in runs {
+        w.varint(start - end);
+        w.varint(len);
+        end = start + len;
+    }
+}
+
+fn read_row_ids(r: &mut Reader<'_>) -> Result<Vec<u64>> {
+    let mut ids = Vec::new();
+    let mut end = 0_u64;
+    for _ in 0..r.len()? {
+        let start = end.checked_add(r.varint()?).ok_or_else(|| corrupt("a row id is too large"))?;
+        let len = r.varint()?;
+        end = start
+            .checked_add(len)
+            .filter(|_| len < 1 << 40)
+            .ok_or_else(|| corrupt("a run of rows is too long"))?;
+        ids.extend(start..end);
+    }
+    Ok(ids)
+}

@@ -1,0 +1,43 @@
+//! Work on many pieces with a few threads of its own: bulk index builds and replay.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use spg_types::{Error, Result};
+
+/// Threads for bulk work.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Applies `f` to every item, in any order, and returns the results in the order of the items. The first error wins.
+pub(crate) fn map<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let workers = threads().min(items.len());
+    if workers <= 1 {
+        return items.iter().map(f).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Result<R>)>> = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(i) else { return };
+                    let result = f(item);
+                    let failed = result.is_err();
+                    results.lock().push((i, result));
+                    if failed {
+                        next.fetch_max(items.len(), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner();
+    results.sort_unstable_by_key(|(i, _)| *i);
+    let complete = results.len() == items.len();
+    let values = results.into_iter().map(|(_, r)| r).collect::<Result<Vec<_>>>()?;
+    if complete { Ok(values) } else { Err(Error::internal("a thread for bulk work ended early")) }
+}

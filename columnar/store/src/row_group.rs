@@ -1,0 +1,300 @@
+//! A row group: some rows of a table, immutable.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute;
+use roaring::RoaringBitmap;
+use spg_types::{ColumnStats, Result, TableDef};
+
+use crate::seal;
+use crate::zone::GroupStats;
+
+/// Rows of a row group, at most.
+pub const ROW_GROUP_ROWS: usize = 131_072;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Some rows of a table with ascending row ids; a version of them, as deletes make new ones that share the columns.
+#[derive(Clone, Debug)]
+pub struct RowGroup {
+    id: u64,
+    data: Arc<RowData>,
+    deletes: Option<Arc<RoaringBitmap>>,
+    live: usize,
+}
+
+#[derive(Debug)]
+struct RowData {
+    def: Arc<TableDef>,
+    columns: Vec<ArrayRef>,
+    len: usize,
+    row_ids: RowIdMap,
+    /// Whether encodings have been chosen for good.
+    sealed: bool,
+    stats: OnceLock<GroupStats>,
+}
+
+/// The row ids of a group. Gaps come from rolled-back inserts and from rows that were deleted and have been cleared away.
+#[derive(Clone, Debug)]
+enum RowIdMap {
+    /// `first`, `first + 1`, ...
+    Contiguous(u64),
+    /// `first + offsets[i]`, ascending.
+    Sparse(u64, Arc<[u32]>),
+}
+
+impl RowIdMap {
+    fn first(&self) -> u64 {
+        match self {
+            Self::Contiguous(first) | Self::Sparse(first, _) => *first,
+        }
+    }
+
+    fn get(&self, offset: usize) -> u64 {
+        match self {
+            Self::Contiguous(first) => first + offset as u64,
+            Self::Sparse(first, offsets) => first + u64::from(offsets[offset]),
+        }
+    }
+
+    fn find(&self, row_id: u64, len: usize) -> Option<usize> {
+        let distance = row_id.checked_sub(self.first())?;
+        match self {
+            Self::Contiguous(_) => usize::try_from(distance).ok().filter(|d| *d < len),
+            Self::Sparse(_, offsets) => offsets.binary_search(&u32::try_from(distance).ok()?).ok(),
+        }
+    }
+
+    /// From ascending ids; `None` when they lie too far apart for one group.
+    fn from_ids(ids: &[u64]) -> Option<Self> {
+        let (first, last) = (*ids.first()?, *ids.last()?);
+        if last - first == ids.len() as u64 - 1 {
+            return Some(Self::Contiguous(first));
+        }
+        u32::try_from(last - first).ok()?;
+        Some(Self::Sparse(first, ids.iter().map(|id| (id - first) as u32).collect()))
+    }
+}
+
+impl RowGroup {
+    /// Rows with contiguous ids from `first_row_id` on.
+    pub(crate) fn new(
+        def: &Arc<TableDef>,
+        columns: Vec<ArrayRef>,
+        len: usize,
+        first_row_id: u64,
+        sealed: bool,
+        stats: Option<GroupStats>,
+    ) -> Self {
+        Self::with_ids(def, columns, len, RowIdMap::Contiguous(first_row_id), sealed, stats)
+    }
+
+    fn with_ids(
+        def: &Arc<TableDef>,
+        columns: Vec<ArrayRef>,
+        len: usize,
+        row_ids: RowIdMap,
+        sealed: bool,
+        stats: Option<GroupStats>,
+    ) -> Self {
+        let stats = stats.map_or_else(OnceLock::new, OnceLock::from);
+        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, stats };
+        Self { id: next_id(), data: Arc::new(data), deletes: None, live: len }
+    }
+
+    /// A number that no other content (columns and deletes) has or will have while this process lives.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The id of its first row. Row `i` has the id [`RowGroup::row_id`], not always `first_row_id + i`.
+    pub fn first_row_id(&self) -> u64 {
+        self.data.row_ids.first()
+    }
+
+    /// The id of its last row.
+    pub fn last_row_id(&self) -> u64 {
+        self.data.row_ids.get(self.data.len - 1)
+    }
+
+    /// The id of the row at `offset`.
+    pub fn row_id(&self, offset: usize) -> u64 {
+        self.data.row_ids.get(offset)
+    }
+
+    /// Whether row ids have no gaps.
+    pub fn is_contiguous(&self) -> bool {
+        matches!(self.data.row_ids, RowIdMap::Contiguous(_))
+    }
+
+    /// The ids of `len` rows from `offset` on.
+    pub fn row_ids(&self, offset: usize, len: usize) -> Vec<u64> {
+        match &self.data.row_ids {
+            RowIdMap::Contiguous(first) => (first + offset as u64..first + (offset + len) as u64).collect(),
+            RowIdMap::Sparse(first, offsets) => {
+                offsets[offset..offset + len].iter().map(|o| first + u64::from(*o)).collect()
+            }
+        }
+    }
+
+    /// The offsets of the rows whose ids are at least `first` and below `end`.
+    pub fn offsets_between(&self, first: u64, end: u64) -> std::ops::Range<usize> {
+        let before = |id: u64| match &self.data.row_ids {
+            RowIdMap::Contiguous(from) => (id.saturating_sub(*from) as usize).min(self.len()),
+            RowIdMap::Sparse(from, offsets) => {
+                let distance = id.saturating_sub(*from);
+                offsets.partition_point(|o| u64::from(*o) < distance)
+            }
+        };
+        let start = before(first);
+        start..before(end).max(start)
+    }
+
+    /// The offset of a row, deleted or not.
+    pub fn offset_of(&self, row_id: u64) -> Option<usize> {
+        self.data.row_ids.find(row_id, self.data.len)
+    }
+
+    /// Rows, deleted ones included.
+    pub fn len(&self) -> usize {
+        self.data.len
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.data.len == 0
+    }
+
+    /// The column at that position of the table: flat, or `Dictionary(UInt16, Utf8View)` for strings with few values.
+    pub fn column(&self, i: usize) -> &ArrayRef {
+        &self.data.columns[i]
+    }
+
+    /// All columns.
+    pub fn columns(&self) -> &[ArrayRef] {
+        &self.data.columns
+    }
+
+    /// Bounds, NULLs and distinct values of a column, over deleted rows too.
+    pub fn zone(&self, i: usize) -> &ColumnStats {
+        &self.stats().zones[i]
+    }
+
+    pub(crate) fn stats(&self) -> &GroupStats {
+        self.data.stats.get_or_init(|| GroupStats::of(&self.data.def, &self.data.columns))
+    }
+
+    /// The offsets of deleted rows; `None` when there are none.
+    pub fn deletes(&self) -> Option<&RoaringBitmap> {
+        self.deletes.as_deref()
+    }
+
+    /// Rows that are not deleted.
+    pub fn live_rows(&self) -> usize {
+        self.live
+    }
+
+    /// Whether the row at `offset` is not deleted.
+    pub fn is_live(&self, offset: usize) -> bool {
+        self.deletes.as_ref().is_none_or(|d| !d.contains(offset as u32))
+    }
+
+    /// Bytes of memory that the columns take.
+    pub fn bytes(&self) -> usize {
+        self.data.columns.iter().map(|c| c.get_array_memory_size()).sum()
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.data.sealed
+    }
+
+    /// Marks rows as deleted; how many were not before.
+    pub(crate) fn delete(&mut self, offsets: impl IntoIterator<Item = u32>) -> usize {
+        let deletes = Arc::make_mut(self.deletes.get_or_insert_with(Arc::default));
+        let deleted = offsets.into_iter().filter(|o| deletes.insert(*o)).count();
+        self.live -= deleted;
+        self.id = next_id();
+        deleted
+    }
+
+    /// Set for the rows that are not deleted; `None` when all are.
+    pub fn live_mask(&self) -> Option<BooleanBuffer> {
+        let deletes = self.deletes.as_ref()?;
+        let mut mask = arrow::array::BooleanBufferBuilder::new(self.len());
+        mask.append_n(self.len(), true);
+        deletes.iter().for_each(|o| mask.set_bit(o as usize, false));
+        Some(mask.finish())
+    }
+
+    /// The live rows of neighbouring groups as one, sealed when it is large enough to stay. `None` when their ids lie too far
+    /// apart.
+    pub(crate) fn merged(groups: &[Arc<RowGroup>]) -> Result<Option<RowGroup>> {
+        let Some(last) = groups.last() else { return Ok(None) };
+        let def = &last.data.def;
+        let ids: Vec<u64> = groups.iter().flat_map(|g| g.live_ids()).collect();
+        let Some(row_ids) = RowIdMap::from_ids(&ids) else { return Ok(None) };
+        let masks: Vec<Option<BooleanArray>> =
+            groups.iter().map(|g| g.live_mask().map(|m| BooleanArray::new(m, None))).collect();
+        let sealed = ids.len() >= seal::SEALED_ROWS_MIN;
+        let mut columns = Vec::with_capacity(def.columns.len());
+        for (i, column) in def.columns.iter().enumerate() {
+            let mut parts = Vec::with_capacity(groups.len());
+            for (g, mask) in groups.iter().zip(&masks) {
+                let part = match mask {
+                    Some(mask) => compute::filter(g.column(i), mask)?,
+                    None => g.column(i).clone(),
+                };
+                // A dictionary that comes out of a merge alone stays; several are written out and chosen anew.
+                parts.push(if groups.len() > 1 { seal::flattened(&part)? } else { part });
+            }
+            let parts: Vec<&dyn Array> = parts.iter().map(|p| &**p).collect();
+            let joined = compute::concat(&parts)?;
+            columns.push(if sealed {
+                seal::sealed(column.ty.repr(), joined)?
+            } else {
+                seal::compacted(joined)
+            });
+        }
+        Ok(Some(Self::with_ids(def, columns, ids.len(), row_ids, sealed, None)))
+    }
+
+    fn live_ids(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..self.len()).filter(|o| self.is_live(*o)).map(|o| self.row_id(o))
+    }
+
+    /// The same rows under a definition with the same columns.
+    pub(crate) fn redefined(&self, def: &Arc<TableDef>) -> Self {
+        let data = RowData {
+            def: def.clone(),
+            columns: self.data.columns.clone(),
+            len: self.data.len,
+            row_ids: self.data.row_ids.clone(),
+            sealed: self.data.sealed,
+            stats: self.data.stats.clone(),
+        };
+        Self { data: Arc::new(data), ..self.clone() }
+    }
+
+    /// The rows at some offsets, of some columns.
+    pub(crate) fn take(&self, offsets: &[u64], projection: &[usize]) -> Result<Vec<ArrayRef>> {
+        if let [offset] = offsets {
+            return Ok(projection.iter().map(|c| self.column(*c).slice(*offset as usize, 1)).collect());
+        }
+        let contiguous = offsets.windows(2).all(|w| w[0] + 1 == w[1]);
+        if let (true, Some(first)) = (contiguous, offsets.first()) {
+            return Ok(projection
+                .iter()
+                .map(|c| self.column(*c).slice(*first as usize, offsets.len()))
+                .collect());
+        }
+        let indices = UInt64Array::from_iter_values(offsets.iter().copied());
+        projection.iter().map(|c| Ok(compute::take(self.column(*c), &indices, None)?)).collect()
+    }
+}
+
+fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}

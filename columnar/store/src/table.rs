@@ -1,0 +1,386 @@
+//! A table at one moment: its rows, its indexes, what is known of its columns.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute;
+use imbl::Vector;
+use spg_types::{Error, IndexId, Result, TableDef, TableRef, TableStats};
+
+use crate::index::IndexSnapshot;
+use crate::index::layout::SortedKeys;
+use crate::row_group::{ROW_GROUP_ROWS, RowGroup};
+use crate::seal::{self, SEALED_ROWS_MIN};
+use crate::zone::{Aggregate, GroupStats};
+
+/// So many neighbours of one size class become one of the next.
+const MERGE_FAN_IN: usize = 16;
+
+/// One version of a table. A clone is a few pointers.
+#[derive(Clone, Debug)]
+pub struct TableSnapshot {
+    def: TableRef,
+    /// In the order of their row ids; none is without live rows.
+    groups: Vector<Arc<RowGroup>>,
+    indexes: Vec<Arc<IndexSnapshot>>,
+    rows: u64,
+    /// Statistics of the sealed groups, those since dropped or cleared included: bounds stay sound.
+    sealed_stats: Arc<Aggregate>,
+    stats: OnceLock<Arc<TableStats>>,
+    /// The next row id to give out; shared by all versions, because an id that was given out stays given.
+    next_row_id: Arc<AtomicU64>,
+}
+
+/// A batch on its way into a table.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) columns: Vec<ArrayRef>,
+    pub(crate) len: usize,
+    /// Whether the columns have the encodings that they stay in.
+    pub(crate) sealed: bool,
+    pub(crate) stats: Option<GroupStats>,
+    /// In the order of the table's indexes; empty when they are still to be computed.
+    pub(crate) keys: Vec<SortedKeys>,
+}
+
+impl TableSnapshot {
+    pub(crate) fn new(def: TableRef) -> Result<Self> {
+        let indexes = def
+            .indexes
+            .iter()
+            .map(|i| IndexSnapshot::new(&def, i).map(Arc::new))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            def,
+            groups: Vector::new(),
+            indexes,
+            rows: 0,
+            sealed_stats: Arc::default(),
+            stats: OnceLock::new(),
+            next_row_id: Arc::new(AtomicU64::new(1)),
+        })
+    }
+
+    /// Its definition.
+    pub fn def(&self) -> &TableRef {
+        &self.def
+    }
+
+    /// Its row groups in the order of their row ids; none is without live rows.
+    pub fn row_groups(&self) -> impl DoubleEndedIterator<Item = &Arc<RowGroup>> + ExactSizeIterator {
+        self.groups.iter()
+    }
+
+    /// Live rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Every index, in the order of the definition.
+    pub fn indexes(&self) -> &[Arc<IndexSnapshot>] {
+        &self.indexes
+    }
+
+    /// The index with that id.
+    pub fn index(&self, id: IndexId) -> Option<&Arc<IndexSnapshot>> {
+        self.indexes.iter().find(|i| i.def().id == id)
+    }
+
+    /// Statistics over all row groups; bounds are sound, they hold for every row. Computed when first asked for.
+    pub fn stats(&self) -> Arc<TableStats> {
+        let compute = || {
+            let mut all = (*self.sealed_stats).clone();
+            for group in self.groups.iter().filter(|g| !g.is_sealed()) {
+                all.add(group.stats(), group.len() as u64);
+            }
+            Arc::new(all.table_stats(self.rows, self.def.columns.len()))
+        };
+        self.stats.get_or_init(compute).clone()
+    }
+
+    /// Where a row is: the position of its group and its offset there. `None` when it is not live.
+    pub fn locate(&self, row_id: u64) -> Option<(usize, usize)> {
+        let (at, group) = self.group_of(row_id)?;
+        let offset = group.offset_of(row_id)?;
+        group.is_live(offset).then_some((at, offset))
+    }
+
+    /// The row group at a position.
+    pub fn row_group(&self, at: usize) -> Option<&Arc<RowGroup>> {
+        self.groups.get(at)
+    }
+
+    fn group_of(&self, row_id: u64) -> Option<(usize, &Arc<RowGroup>)> {
+        let at = match self.groups.binary_search_by(|g| g.first_row_id().cmp(&row_id)) {
+            Ok(at) => at,
+            Err(after) => after.checked_sub(1)?,
+        };
+        Some((at, self.groups.get(at)?))
+    }
+
+    /// Some columns of rows, in the order of the ids. A column may be a dictionary when all rows lie in one group.
+    /// XX000 when a row is not live.
+    pub fn fetch(&self, row_ids: &[u64], projection: &[usize]) -> Result<Vec<ArrayRef>> {
+        let gone = || Error::internal(format!("a row of table {} is not in this snapshot", self.def.name));
+        // Runs of rows in one group are taken together.
+        let mut runs: Vec<(&Arc<RowGroup>, Vec<u64>)> = Vec::new();
+        for row_id in row_ids {
+            if let Some((group, offsets)) = runs.last_mut()
+                && let Some(offset) = group.offset_of(*row_id)
+            {
+                if !group.is_live(offset) {
+                    return Err(gone());
+                }
+                offsets.push(offset as u64);
+                continue;
+            }
+            let (at, offset) = self.locate(*row_id).ok_or_else(gone)?;
+            let group = self.groups.get(at).ok_or_else(gone)?;
+            runs.push((group, vec![offset as u64]));
+        }
+        match runs.as_slice() {
+            [] => Ok(projection.iter().map(|c| arrow::array::new_empty_array(&self.data_type(*c))).collect()),
+            [(group, offsets)] => group.take(offsets, projection),
+            _ => {
+                let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::with_capacity(runs.len()); projection.len()];
+                for (group, offsets) in &runs {
+                    for (part, array) in parts.iter_mut().zip(group.take(offsets, projection)?) {
+                        part.push(seal::flattened(&array)?);
+                    }
+                }
+                let join = |p: &Vec<ArrayRef>| {
+                    let arrays: Vec<&dyn Array> = p.iter().map(|a| &**a).collect();
+                    Ok(compute::concat(&arrays)?)
+                };
+                parts.iter().map(join).collect()
+            }
+        }
+    }
+
+    fn data_type(&self, column: usize) -> arrow::datatypes::DataType {
+        self.def.columns[column].ty.data_type()
+    }
+
+    /// Gives out ids for a batch.
+    pub(crate) fn allocate_row_ids(&self, rows: usize) -> u64 {
+        self.next_row_id.fetch_add(rows as u64, Ordering::Relaxed)
+    }
+
+    /// Notes ids that were given out before this process started.
+    pub(crate) fn reserve_row_ids(&self, below: u64) {
+        self.next_row_id.fetch_max(below, Ordering::Relaxed);
+    }
+
+    /// Adds a batch whose rows get the ids from `first_row_id` on, which are above all others.
+    pub(crate) fn append(&mut self, first_row_id: u64, mut batch: Batch) -> Result<()> {
+        self.reserve_row_ids(first_row_id + batch.len as u64);
+        if batch.keys.is_empty() && !self.indexes.is_empty() {
+            for index in &self.indexes {
+                batch.keys.push(index.layout().encode(&index.key_columns(&batch.columns))?.sorted());
+            }
+        }
+        for (index, keys) in self.indexes.iter_mut().zip(&batch.keys) {
+            Arc::make_mut(index).insert(keys, |row| first_row_id + row as u64);
+        }
+        self.rows += batch.len as u64;
+        self.stats = OnceLock::new();
+        let group =
+            RowGroup::new(&self.def, batch.columns, batch.len, first_row_id, batch.sealed, batch.stats);
+        if group.is_sealed() {
+            self.note_sealed(&group);
+        }
+        self.groups.push_back(Arc::new(group));
+        self.merge_tail()
+    }
+
+    fn note_sealed(&mut self, group: &RowGroup) {
+        Arc::make_mut(&mut self.sealed_stats).add(group.stats(), group.len() as u64);
+    }
+
+    /// Keeps few groups of each size class at the end.
+    fn merge_tail(&mut self) -> Result<()> {
+        while let Some(last) = self.groups.last().filter(|g| !g.is_sealed()) {
+            let class = size_class(last.live_rows());
+            let mut rows = 0;
+            let mut count = 0;
+            for group in
+                self.groups.iter().rev().take_while(|g| !g.is_sealed() && size_class(g.live_rows()) <= class)
+            {
+                if rows + group.live_rows() > ROW_GROUP_ROWS {
+                    break;
+                }
+                rows += group.live_rows();
+                count += 1;
+            }
+            if count < MERGE_FAN_IN && (count < 2 || rows < SEALED_ROWS_MIN) {
+                return Ok(());
+            }
+            let from = self.groups.len() - count;
+            if !self.merge(from, count)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one group of several neighbours; whether that was possible.
+    fn merge(&mut self, from: usize, count: usize) -> Result<bool> {
+        let groups: Vec<Arc<RowGroup>> =
+            (from..from + count).filter_map(|i| self.groups.get(i).cloned()).collect();
+        let Some(merged) = RowGroup::merged(&groups)? else { return Ok(false) };
+        if merged.is_sealed() && !groups.iter().all(|g| g.is_sealed()) {
+            self.note_sealed(&merged);
+        }
+        let merged = Arc::new(merged);
+        if from + count == self.groups.len() {
+            self.groups.truncate(from);
+            self.groups.push_back(merged);
+        } else {
+            self.groups.set(from, merged);
+            for _ in 1..count {
+                self.groups.remove(from + 1);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes rows. Ids ascend and are live; XX000 otherwise.
+    pub(crate) fn delete(&mut self, row_ids: &[u64]) -> Result<()> {
+        self.stats = OnceLock::new();
+        let mut rest = row_ids;
+        while let Some(first) = rest.first() {
+            let gone = || Error::internal(format!("a row to delete from {} is not there", self.def.name));
+            let (at, group) = self.group_of(*first).ok_or_else(gone)?;
+            let n = rest.partition_point(|id| *id <= group.last_row_id());
+            let (here, after) = rest.split_at(n.max(1));
+            let mut offsets = Vec::with_capacity(here.len());
+            for id in here {
+                offsets.push(group.offset_of(*id).filter(|o| group.is_live(*o)).ok_or_else(gone)? as u64);
+            }
+            let group = group.clone();
+            self.remove_from_indexes(&group, &offsets, here)?;
+            let deleted = self.delete_in_group(at, group, &offsets)?;
+            self.rows -= deleted as u64;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn remove_from_indexes(&mut self, group: &RowGroup, offsets: &[u64], row_ids: &[u64]) -> Result<()> {
+        let everything = offsets.len() as u64 == self.rows;
+        for index in &mut self.indexes {
+            if everything {
+                *index = Arc::new(index.emptied());
+                continue;
+            }
+            let columns: Vec<usize> = index.def().columns.iter().map(|c| c.column).collect();
+            let keys = index.layout().encode(&group.take(offsets, &columns)?)?;
+            Arc::make_mut(index).remove(&keys, |row| row_ids[row]);
+        }
+        Ok(())
+    }
+
+    /// Marks rows of the group at `at`; a group that has become half empty is cleared up.
+    fn delete_in_group(&mut self, at: usize, group: Arc<RowGroup>, offsets: &[u64]) -> Result<usize> {
+        let live = group.live_rows() - offsets.len();
+        if live == 0 {
+            if at + 1 == self.groups.len() {
+                self.groups.truncate(at);
+            } else {
+                self.groups.remove(at);
+            }
+            return Ok(offsets.len());
+        }
+        drop(group);
+        let Some(slot) = self.groups.get_mut(at) else {
+            return Err(Error::internal("a row group has moved"));
+        };
+        let deleted = Arc::make_mut(slot).delete(offsets.iter().map(|o| *o as u32));
+        if live * 2 < slot.len() {
+            self.clear(at)?;
+        }
+        Ok(deleted)
+    }
+
+    /// Rewrites a group without its deleted rows, together with a neighbour of its size where there is one.
+    fn clear(&mut self, at: usize) -> Result<()> {
+        let class = |i: usize| self.groups.get(i).map(|g| (size_class(g.live_rows()), g.live_rows()));
+        let fits = |i: usize, j: usize| match (class(i), class(j)) {
+            (Some((a, n)), Some((b, m))) => a == b && n + m <= ROW_GROUP_ROWS,
+            _ => false,
+        };
+        let (from, count) = if at > 0 && fits(at - 1, at) {
+            (at - 1, 2)
+        } else if fits(at, at + 1) {
+            (at, 2)
+        } else {
+            (at, 1)
+        };
+        self.merge(from, count)?;
+        Ok(())
+    }
+
+    /// Removes every row.
+    pub(crate) fn truncate(&mut self) {
+        self.groups = Vector::new();
+        self.rows = 0;
+        self.sealed_stats = Arc::default();
+        self.stats = OnceLock::new();
+        for index in &mut self.indexes {
+            *index = Arc::new(index.emptied());
+        }
+    }
+
+    /// Takes on another definition of the same columns: names, constraints and indexes may differ. Indexes whose keys
+    /// change are built anew. 0A000 when columns come, go or change their type.
+    pub(crate) fn redefine(&mut self, def: TableDef) -> Result<()> {
+        let same_types = self.def.columns.len() == def.columns.len()
+            && self.def.columns.iter().zip(&def.columns).all(|(a, b)| a.ty.repr() == b.ty.repr());
+        if !same_types && self.rows > 0 {
+            return Err(Error::unsupported("changing the columns of a table that has rows is not supported"));
+        }
+        let def = Arc::new(def);
+        if !same_types {
+            self.truncate();
+        }
+        let mut indexes = Vec::with_capacity(def.indexes.len());
+        for index in &def.indexes {
+            let fresh = IndexSnapshot::new(&def, index)?;
+            let kept = self.index(index.id).filter(|old| {
+                old.layout() == fresh.layout()
+                    && old.def().columns == index.columns
+                    && old.def().unique == index.unique
+            });
+            indexes.push(match kept {
+                Some(old) => Arc::new(old.renamed(index)),
+                None => Arc::new(self.build(fresh)?),
+            });
+        }
+        self.indexes = indexes;
+        self.groups = self.groups.iter().map(|g| Arc::new(g.redefined(&def))).collect();
+        self.def = def;
+        self.stats = OnceLock::new();
+        Ok(())
+    }
+
+    /// Fills an empty index with the table's rows; keys are extracted and sorted per row group on several threads.
+    pub(crate) fn build(&self, mut index: IndexSnapshot) -> Result<IndexSnapshot> {
+        let columns: Vec<usize> = index.def().columns.iter().map(|c| c.column).collect();
+        let layout = index.layout().clone();
+        let groups: Vec<&Arc<RowGroup>> = self.groups.iter().collect();
+        let sorted = crate::parallel::map(&groups, |group| {
+            let live: Vec<u64> = (0..group.len()).filter(|o| group.is_live(*o)).map(|o| o as u64).collect();
+            let keys = layout.encode(&group.take(&live, &columns)?)?.sorted();
+            let rows: Vec<u64> = keys.row_ids(|i| group.row_id(live[i] as usize));
+            Ok((keys, rows))
+        })?;
+        index.build(sorted);
+        Ok(index)
+    }
+}
+
+/// 0 for 1 to 15 rows, 1 for 16 to 255, and so on.
+fn size_class(rows: usize) -> u32 {
+    rows.max(1).ilog2() / 4
+}

@@ -1,0 +1,490 @@
+//! A write transaction: a draft of the next snapshot, and the operations that lead to it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use spg_types::{Error, IndexDef, IndexId, Result, SqlState, TableDef, TableId};
+use spg_wal::Ops;
+
+use crate::Role;
+use crate::apply::apply;
+use crate::batch_codec::write_batch;
+use crate::codec::Writer;
+use crate::constraint::{Touched, check_statement, check_unique, check_whole_key, duplicate_key};
+use crate::lock::WriteGuard;
+use crate::op::Op;
+use crate::pending::PendingCommit;
+use crate::prepare::{PreparedBatch, check_columns, prepare};
+use crate::row_group::ROW_GROUP_ROWS;
+use crate::seal::{self, SEALED_ROWS_MIN};
+use crate::snapshot::DbSnapshot;
+use crate::store::Store;
+use crate::table::Batch;
+
+/// Operations wait in memory until they take this much, then go ahead into the log.
+const STREAM_BYTES: usize = 1 << 20;
+
+/// The one transaction that writes. It holds the write lock; dropped without [`WriteTxn::commit`], it is rolled back.
+pub struct WriteTxn {
+    store: Arc<Store>,
+    draft: Arc<DbSnapshot>,
+    log: Option<TxnLog>,
+    /// What the current statement has done, for [`WriteTxn::end_statement`].
+    touched: Vec<Touched>,
+    /// Whether anything has been changed.
+    changed: bool,
+    /// Last, so that everything is settled before the next writer begins.
+    guard: Option<WriteGuard>,
+}
+
+/// What the transaction has for the log.
+struct TxnLog {
+    transaction: u64,
+    generation: u64,
+    ops: Ops,
+    /// Operations that are in the log already.
+    streamed: u64,
+    /// Whether anything has been streamed, counting or not.
+    has_streamed: bool,
+}
+
+/// A state of a transaction to go back to. A few pointers.
+#[derive(Clone)]
+pub struct Savepoint {
+    draft: Arc<DbSnapshot>,
+    ops: u64,
+    touched: usize,
+    changed: bool,
+}
+
+impl WriteTxn {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        draft: Arc<DbSnapshot>,
+        generation: Option<u64>,
+        guard: WriteGuard,
+    ) -> Self {
+        let log = generation.map(|generation| TxnLog {
+            transaction: store.next_transaction(),
+            generation,
+            ops: Ops::new(),
+            streamed: 0,
+            has_streamed: false,
+        });
+        Self { store, draft, log, touched: Vec::new(), changed: false, guard: Some(guard) }
+    }
+
+    /// The database as this transaction sees it, its own changes included.
+    pub fn snapshot(&self) -> Arc<DbSnapshot> {
+        self.draft.clone()
+    }
+
+    /// Adds rows, one array per column, each of its column's type (strings may be dictionaries); the new row ids. NOT NULL and
+    /// CHECK are the caller's to check, foreign keys wait for [`WriteTxn::end_statement`]. 23505.
+    pub fn append(&mut self, table: TableId, columns: Vec<ArrayRef>) -> Result<Range<u64>> {
+        let len = check_columns(self.draft_table(table)?.def(), &columns)?;
+        let mut ids: Option<Range<u64>> = None;
+        let mut start = 0;
+        while start < len {
+            let n = self.piece_rows(&columns, start, len);
+            let piece = columns.iter().map(|c| c.slice(start, n)).collect();
+            let added = if n >= SEALED_ROWS_MIN {
+                let prepared = prepare(self.draft_table(table)?.def(), piece, self.log.is_some())?;
+                self.append_prepared(table, prepared)?
+            } else {
+                self.append_small(table, piece, n)?
+            };
+            ids = Some(ids.map_or(added.clone(), |r| r.start..added.end));
+            start += n;
+        }
+        Ok(ids.unwrap_or(0..0))
+    }
+
+    /// How many rows from `start` on go into one operation: no more than a row group, no more bytes than the log takes.
+    fn piece_rows(&self, columns: &[ArrayRef], start: usize, len: usize) -> usize {
+        let mut n = (len - start).min(ROW_GROUP_ROWS);
+        let bytes = |n: usize| columns.iter().map(|c| string_bytes(&c.slice(start, n))).sum::<usize>();
+        while n > 1 && bytes(n) > spg_wal::MAX_OP_BYTES / 4 {
+            n = n.div_ceil(2);
+        }
+        n
+    }
+
+    fn append_small(&mut self, table: TableId, columns: Vec<ArrayRef>, len: usize) -> Result<Range<u64>> {
+        let columns =
+            columns.iter().map(|c| Ok(seal::compacted(seal::flattened(c)?))).collect::<Result<Vec<_>>>()?;
+        let snapshot = self.draft_table(table)?;
+        let mut keys = Vec::with_capacity(snapshot.indexes().len());
+        for index in snapshot.indexes() {
+            let sorted = index.layout().encode(&index.key_columns(&columns))?.sorted();
+            if index.def().unique
+                && let Some(row) = index.duplicate(&sorted)
+            {
+                return Err(duplicate_key(snapshot.def(), index.def(), &columns, row)?);
+            }
+            keys.push(sorted);
+        }
+        let first = snapshot.allocate_row_ids(len);
+        let op = Op::Append { table, first_row_id: first };
+        if let Some(log) = &mut self.log {
+            let mut w = Writer::default();
+            op.encode(&mut w);
+            write_batch(&mut w, &columns, len)?;
+            log.ops.push(&w.0)?;
+        }
+        self.apply(op, Some(Batch { columns, len, sealed: false, stats: None, keys }))?;
+        self.appended(table, first..first + len as u64)
+    }
+
+    /// Adds a batch that [`crate::prepare_batch`] has made for this table. As [`WriteTxn::append`] otherwise.
+    pub fn append_prepared(&mut self, table: TableId, mut batch: PreparedBatch) -> Result<Range<u64>> {
+        let snapshot = self.draft_table(table)?;
+        if batch.is_empty() {
+            return Ok(0..0);
+        }
+        check_columns(snapshot.def(), &batch.columns)?;
+        let layouts: Vec<_> = snapshot.indexes().iter().map(|i| i.layout().clone()).collect();
+        let columns: Vec<Vec<usize>> =
+            snapshot.indexes().iter().map(|i| i.def().columns.iter().map(|c| c.column).collect()).collect();
+        batch.refresh_keys(&layouts, &columns)?;
+        for (index, (_, keys)) in snapshot.indexes().iter().zip(&batch.keys).filter(|(i, _)| i.def().unique) {
+            if let Some(row) = index.duplicate(keys) {
+                return Err(duplicate_key(snapshot.def(), index.def(), &batch.columns, row)?);
+            }
+        }
+        let first = snapshot.allocate_row_ids(batch.len());
+        let end = first + batch.len() as u64;
+        let op = Op::Append { table, first_row_id: first };
+        if let Some(log) = &mut self.log {
+            let mut head = Writer::default();
+            op.encode(&mut head);
+            let body = match batch.body.take() {
+                Some(body) => body,
+                None => {
+                    let mut w = Writer::default();
+                    write_batch(&mut w, &batch.columns, batch.len())?;
+                    spg_wal::OpBody::new(w.0)
+                }
+            };
+            log.ops.push_with_body(&head.0, body)?;
+        }
+        self.apply(op, Some(batch.into_batch()))?;
+        self.appended(table, first..end)
+    }
+
+    fn appended(&mut self, table: TableId, ids: Range<u64>) -> Result<Range<u64>> {
+        if !self.draft_table(table)?.def().foreign_keys.is_empty() {
+            match self.touched.last_mut() {
+                Some(Touched::Appended { table: t, end, .. }) if *t == table && *end == ids.start => {
+                    *end = ids.end
+                }
+                _ => self.touched.push(Touched::Appended { table, first: ids.start, end: ids.end }),
+            }
+        }
+        self.stream()?;
+        Ok(ids)
+    }
+
+    /// Removes rows by their ids, in any order, each at most once; how many. XX000 when one is not live.
+    pub fn delete(&mut self, table: TableId, row_ids: &[u64]) -> Result<usize> {
+        if row_ids.is_empty() {
+            return Ok(0);
+        }
+        let mut row_ids = row_ids.to_vec();
+        row_ids.sort_unstable();
+        row_ids.dedup();
+        let mut columns: Vec<usize> = Vec::new();
+        for (referencing, i) in self.draft.referencing(table) {
+            columns.extend(referencing.foreign_keys.get(i).iter().flat_map(|k| &k.ref_columns));
+        }
+        if !columns.is_empty() {
+            columns.sort_unstable();
+            columns.dedup();
+            let values = self.draft_table(table)?.fetch(&row_ids, &columns)?;
+            self.touched.push(Touched::Deleted { table, columns, values });
+        }
+        let n = row_ids.len();
+        self.change(Op::Delete { table, row_ids })?;
+        Ok(n)
+    }
+
+    /// Checks the foreign keys that the statement may have broken. 23503.
+    pub fn end_statement(&mut self) -> Result<()> {
+        let touched = std::mem::take(&mut self.touched);
+        check_statement(&self.draft, &touched)
+    }
+
+    /// 40001 when one of the rows, found in an older snapshot, has been changed or deleted since.
+    pub fn conflicts_with(&self, older: &DbSnapshot, table: TableId, row_ids: &[u64]) -> Result<()> {
+        let (then, now) = (older.table(table), self.draft.table(table));
+        let unchanged = match (then, now) {
+            (Some(then), Some(now)) => {
+                Arc::ptr_eq(then, now) || row_ids.iter().all(|id| now.locate(*id).is_some())
+            }
+            _ => false,
+        };
+        if unchanged { Ok(()) } else { Err(serialization_failure()) }
+    }
+
+    /// The current state, to go back to.
+    pub fn savepoint(&self) -> Savepoint {
+        let ops = self.log.as_ref().map_or(0, |log| log.streamed + log.ops.count());
+        Savepoint { draft: self.draft.clone(), ops, touched: self.touched.len(), changed: self.changed }
+    }
+
+    /// Undoes everything since a savepoint of this transaction, which stays good. 53100 or 58030 when the log has failed.
+    pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
+        self.draft = savepoint.draft.clone();
+        self.touched.truncate(savepoint.touched);
+        self.changed = savepoint.changed;
+        let Some(log) = &mut self.log else { return Ok(()) };
+        if savepoint.ops >= log.streamed {
+            log.ops.truncate(savepoint.ops - log.streamed);
+            return Ok(());
+        }
+        log.ops = Ops::new();
+        log.streamed = savepoint.ops;
+        match self.store.log() {
+            Some(file) => file.undo(log.generation, log.transaction, savepoint.ops),
+            None => Ok(()),
+        }
+    }
+
+    /// Creates a table with its indexes. Ids in the definition do not count: new ones are given. A foreign key to the table
+    /// itself has `ref_table` 0 and as `ref_index` the index' place. 42P07, 3F000.
+    pub fn create_table(&mut self, mut def: TableDef) -> Result<TableId> {
+        if self.draft.find_table(&def.schema, &def.name).is_some() {
+            let message = format!("relation \"{}\" already exists", def.name);
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+        }
+        self.check_schema(&def.schema)?;
+        def.id = TableId(self.store.numbers().table_id());
+        for index in &mut def.indexes {
+            index.id = IndexId(self.store.numbers().index_id());
+        }
+        resolve_own_keys(&mut def);
+        let id = def.id;
+        self.change(Op::CreateTable { def })?;
+        Ok(id)
+    }
+
+    fn check_schema(&self, schema: &str) -> Result<()> {
+        if self.draft.catalog.schemas.contains_key(schema) {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist")))
+    }
+
+    /// Drops a table. That nothing refers to it any more is the caller's to see to.
+    pub fn drop_table(&mut self, table: TableId) -> Result<()> {
+        self.draft_table(table)?;
+        self.touched.retain(|t| match t {
+            Touched::Appended { table: of, .. } | Touched::Deleted { table: of, .. } => *of != table,
+        });
+        self.change(Op::DropTable { table })
+    }
+
+    /// Gives a table another definition under its id: names, defaults, constraints. Indexes that the definition has not are
+    /// dropped; those with id 0 are new and get an id. 23505 when a new unique index does not hold, 0A000 when columns come or
+    /// go in a table that has rows.
+    pub fn replace_table_def(&mut self, mut def: TableDef) -> Result<()> {
+        let old = self.draft_table(def.id)?.def().clone();
+        let renamed = (&old.schema, &old.name) != (&def.schema, &def.name);
+        if renamed && self.draft.find_table(&def.schema, &def.name).is_some() {
+            let message = format!("relation \"{}\" already exists", def.name);
+            return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+        }
+        self.check_schema(&def.schema)?;
+        for index in def.indexes.iter_mut().filter(|i| i.id == IndexId(0)) {
+            index.id = IndexId(self.store.numbers().index_id());
+        }
+        resolve_own_keys(&mut def);
+        let id = def.id;
+        let before = self.savepoint();
+        self.change(Op::ReplaceTable { def })?;
+        let checked = self.check_new_indexes(id, &old);
+        if checked.is_err() {
+            self.rollback_to(&before)?;
+        }
+        checked
+    }
+
+    fn check_new_indexes(&self, table: TableId, old: &TableDef) -> Result<()> {
+        let table = self.draft_table(table)?;
+        for index in table.indexes() {
+            let was_unique = old.indexes.iter().any(|i| i.id == index.def().id && i.unique);
+            if !was_unique {
+                check_unique(table, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds an index over a table's rows, on several threads; its new id. 23505 when it is to be unique and is not.
+    pub fn create_index(&mut self, table: TableId, mut index: IndexDef) -> Result<IndexId> {
+        let old = self.draft_table(table)?.def().clone();
+        let id = IndexId(self.store.numbers().index_id());
+        index.id = id;
+        let before = self.savepoint();
+        self.change(Op::CreateIndex { table, index })?;
+        if let Err(e) = self.check_new_indexes(table, &old) {
+            self.rollback_to(&before)?;
+            return Err(e);
+        }
+        Ok(id)
+    }
+
+    /// Drops an index. That no foreign key needs it is the caller's to see to.
+    pub fn drop_index(&mut self, table: TableId, index: IndexId) -> Result<()> {
+        self.draft_table(table)?;
+        self.change(Op::DropIndex { table, index })
+    }
+
+    /// Checks one foreign key over all rows of a table, as ALTER TABLE ... ADD FOREIGN KEY does. 23503.
+    pub fn check_foreign_key(&self, table: TableId, name: &str) -> Result<()> {
+        let table = self.draft_table(table)?;
+        let key = table.def().foreign_keys.iter().find(|k| k.name == name);
+        let key = key.ok_or_else(|| Error::internal(format!("there is no foreign key {name}")))?;
+        check_whole_key(&self.draft, table, key)
+    }
+
+    /// Removes every row of a table. That no other table refers to it is the caller's to see to.
+    pub fn truncate(&mut self, table: TableId) -> Result<()> {
+        self.draft_table(table)?;
+        self.change(Op::Truncate { table })
+    }
+
+    /// Creates a role or changes it.
+    pub fn put_role(&mut self, role: Role) -> Result<()> {
+        self.change(Op::PutRole { role })
+    }
+
+    /// Drops a role; one that is not there is no error.
+    pub fn drop_role(&mut self, name: &str) -> Result<()> {
+        self.change(Op::DropRole { name: name.into() })
+    }
+
+    /// Creates a schema. 42P06.
+    pub fn create_schema(&mut self, name: &str) -> Result<()> {
+        if self.draft.catalog.schemas.contains_key(name) {
+            let message = format!("schema \"{name}\" already exists");
+            return Err(Error::new(SqlState::DUPLICATE_SCHEMA, message));
+        }
+        self.change(Op::CreateSchema { name: name.into() })
+    }
+
+    /// Drops an empty schema. 2BP01 when it is not empty.
+    pub fn drop_schema(&mut self, name: &str) -> Result<()> {
+        self.check_schema(name)?;
+        if self.draft.catalog.schemas.get(name).is_some_and(|s| !s.is_empty()) {
+            let message = format!("cannot drop schema {name} because other objects depend on it");
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        self.change(Op::DropSchema { name: name.into() })
+    }
+
+    /// Queues the transaction for the log and lets the next writer begin. It is durable, and readers see it, when the
+    /// result says so. 23503 when a statement was not ended and breaks a foreign key; 53100 or 58030 when the log has failed,
+    /// and with it the transaction.
+    pub fn commit(mut self) -> Result<PendingCommit> {
+        self.end_statement()?;
+        if !self.changed {
+            let generation = self.log.as_ref().map(|log| log.generation);
+            self.guard = None;
+            return self.store.wait_for_base(&self.draft, generation);
+        }
+        Arc::make_mut(&mut self.draft).commit_no += 1;
+        let Some(log) = &mut self.log else {
+            self.store.publish_unlogged(self.draft.clone());
+            self.guard = None;
+            return Ok(PendingCommit::ready());
+        };
+        let ops = std::mem::take(&mut log.ops);
+        let queued =
+            self.store.log_commit(log.generation, log.transaction, log.streamed, ops, self.draft.clone());
+        if queued.is_ok() {
+            log.has_streamed = false;
+        }
+        queued
+    }
+
+    /// Undoes everything. The same as dropping it.
+    pub fn rollback(self) {}
+
+    fn draft_table(&self, table: TableId) -> Result<&Arc<crate::TableSnapshot>> {
+        self.draft
+            .table(table)
+            .ok_or_else(|| Error::internal(format!("there is no table with id {}", table.0)))
+    }
+
+    /// Logs and applies an operation.
+    fn change(&mut self, op: Op) -> Result<()> {
+        if let Some(log) = &mut self.log {
+            let mut w = Writer::default();
+            op.encode(&mut w);
+            log.ops.push(&w.0)?;
+        }
+        self.apply(op, None)?;
+        self.stream()
+    }
+
+    fn apply(&mut self, op: Op, batch: Option<Batch>) -> Result<()> {
+        self.changed = true;
+        apply(Arc::make_mut(&mut self.draft), op, batch, self.store.numbers())
+    }
+
+    /// Sends a large transaction's operations ahead into the log, so that they do not pile up in memory.
+    fn stream(&mut self) -> Result<()> {
+        let (Some(log), Some(file)) = (&mut self.log, self.store.log()) else { return Ok(()) };
+        if log.ops.bytes() < STREAM_BYTES {
+            return Ok(());
+        }
+        let ops = std::mem::take(&mut log.ops);
+        log.streamed += ops.count();
+        log.has_streamed = true;
+        file.chunk(log.generation, log.transaction, ops)
+    }
+}
+
+impl Drop for WriteTxn {
+    fn drop(&mut self) {
+        if let (Some(TxnLog { has_streamed: true, transaction, generation, .. }), Some(file)) =
+            (&self.log, self.store.log())
+        {
+            file.abort(*generation, *transaction);
+        }
+    }
+}
+
+/// 40001.
+pub(crate) fn serialization_failure() -> Error {
+    let message = "could not serialize access due to concurrent update";
+    Error::new(SqlState::SERIALIZATION_FAILURE, message)
+        .with_hint("The transaction might succeed if retried.")
+}
+
+/// Foreign keys of a table to itself are written before its ids are known.
+fn resolve_own_keys(def: &mut TableDef) {
+    let id = def.id;
+    let indexes: Vec<IndexId> = def.indexes.iter().map(|i| i.id).collect();
+    for key in def.foreign_keys.iter_mut().filter(|k| k.ref_table == TableId(0)) {
+        key.ref_table = id;
+        if let Some(index) = indexes.get(key.ref_index.0 as usize) {
+            key.ref_index = *index;
+        }
+    }
+}
+
+/// Bytes that the strings of an array take.
+fn string_bytes(array: &ArrayRef) -> usize {
+    use arrow::array::AsArray;
+    if let Some(a) = array.as_string_view_opt() {
+        a.total_buffer_bytes_used()
+    } else if let Some(a) = array.as_binary_view_opt() {
+        a.total_buffer_bytes_used()
+    } else {
+        0
+    }
+}

@@ -1,0 +1,240 @@
+//! What is known of a row group's columns: bounds, NULLs, distinct values.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute;
+use arrow::datatypes::{
+    Date32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, UInt16Type,
+};
+use spg_types::{ColumnStats, Datum, Numeric, Repr, TableDef, TableStats};
+
+use crate::sketch::Sketch;
+
+/// Zone maps and sketches of a batch of rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupStats {
+    pub(crate) zones: Vec<ColumnStats>,
+    pub(crate) sketches: Vec<Sketch>,
+}
+
+impl GroupStats {
+    pub(crate) fn of(def: &TableDef, columns: &[ArrayRef]) -> Self {
+        let mut stats = Self::default();
+        for (c, array) in def.columns.iter().zip(columns) {
+            let mut sketch = Sketch::default();
+            sketch.add(array);
+            let (min, max) = bounds(c.ty.repr(), array);
+            stats.zones.push(ColumnStats {
+                min,
+                max,
+                null_count: array.logical_null_count() as u64,
+                distinct: sketch.estimate(),
+                avg_width: average_width(array),
+            });
+            stats.sketches.push(sketch);
+        }
+        stats
+    }
+}
+
+/// Bytes per value of a string column; 0 for others.
+fn average_width(array: &ArrayRef) -> f64 {
+    let values = array.len() - array.logical_null_count();
+    if values == 0 {
+        return 0.0;
+    }
+    let bytes = if let Some(a) = array.as_string_view_opt() {
+        a.total_bytes_len()
+    } else if let Some(a) = array.as_binary_view_opt() {
+        a.total_bytes_len()
+    } else if let Some(d) = array.as_dictionary_opt::<UInt16Type>() {
+        let Some(strings) = d.values().as_string_view_opt() else { return 0.0 };
+        let lengths: Vec<usize> = strings.views().iter().map(|v| (*v as u32) as usize).collect();
+        d.keys().iter().flatten().map(|k| lengths[usize::from(k)]).sum()
+    } else {
+        return 0.0;
+    };
+    bytes as f64 / values as f64
+}
+
+/// The smallest and the largest value, in the order that PostgreSQL sorts in; `None` without values or an order.
+fn bounds(repr: Repr, array: &ArrayRef) -> (Option<Datum>, Option<Datum>) {
+    macro_rules! primitive {
+        ($ty:ty, $datum:expr) => {{
+            let Some(a) = array.as_primitive_opt::<$ty>() else { return (None, None) };
+            (compute::min(a).map($datum), compute::max(a).map($datum))
+        }};
+    }
+    match repr {
+        Repr::Bool => {
+            let Some(a) = array.as_boolean_opt() else { return (None, None) };
+            (compute::min_boolean(a).map(Datum::Bool), compute::max_boolean(a).map(Datum::Bool))
+        }
+        Repr::Int16 => primitive!(Int16Type, Datum::Int16),
+        Repr::Int32 => primitive!(Int32Type, Datum::Int32),
+        Repr::Int64 => primitive!(Int64Type, Datum::Int64),
+        Repr::Float32 => {
+            float_bounds(array.as_primitive_opt::<Float32Type>().map(|a| a.iter()), Datum::Float32)
+        }
+        Repr::Float64 => {
+            float_bounds(array.as_primitive_opt::<Float64Type>().map(|a| a.iter()), Datum::Float64)
+        }
+        Repr::Decimal64 { .. } => primitive!(Decimal64Type, |v| Datum::Decimal(v.into())),
+        Repr::Decimal128 { .. } => primitive!(Decimal128Type, Datum::Decimal),
+        Repr::Date => primitive!(Date32Type, Datum::Date),
+        Repr::Time => primitive!(Time64MicrosecondType, Datum::Time),
+        Repr::Timestamp | Repr::TimestampTz => primitive!(TimestampMicrosecondType, Datum::Timestamp),
+        Repr::Text => {
+            let strings = match array.as_dictionary_opt::<UInt16Type>() {
+                // Sealed dictionaries hold only values in use.
+                Some(d) => d.values(),
+                None => array,
+            };
+            let Some(a) = strings.as_string_view_opt() else { return (None, None) };
+            let text = |v: &str| Datum::Text(v.into());
+            (compute::min_string_view(a).map(text), compute::max_string_view(a).map(text))
+        }
+        Repr::Binary => {
+            let Some(a) = array.as_binary_view_opt() else { return (None, None) };
+            let bytes = |v: &[u8]| Datum::Binary(v.into());
+            (compute::min_binary_view(a).map(bytes), compute::max_binary_view(a).map(bytes))
+        }
+        Repr::Numeric => numeric_bounds(array),
+        Repr::Uuid => {
+            let Some(a) = array.as_fixed_size_binary_opt() else { return (None, None) };
+            let uuid = |v: &[u8]| v.try_into().ok().map(Datum::Uuid);
+            (
+                compute::min_fixed_size_binary(a).and_then(uuid),
+                compute::max_fixed_size_binary(a).and_then(uuid),
+            )
+        }
+        Repr::Interval => {
+            let Some(a) = array.as_primitive_opt::<IntervalMonthDayNanoType>() else { return (None, None) };
+            let length = |v: &arrow::datatypes::IntervalMonthDayNano| {
+                (i128::from(v.months) * 30 + i128::from(v.days)) * 86_400_000_000_000
+                    + i128::from(v.nanoseconds)
+            };
+            let values = || a.iter().flatten();
+            (
+                values().min_by_key(length).map(Datum::Interval),
+                values().max_by_key(length).map(Datum::Interval),
+            )
+        }
+    }
+}
+
+/// NaN is above everything, as PostgreSQL has it.
+fn float_bounds<T: PartialOrd + Copy>(
+    values: Option<impl Iterator<Item = Option<T>>>,
+    datum: fn(T) -> Datum,
+) -> (Option<Datum>, Option<Datum>) {
+    let (mut min, mut max): (Option<T>, Option<T>) = (None, None);
+    let is_nan = |v: T| v.partial_cmp(&v).is_none();
+    let mut nan = None;
+    for v in values.into_iter().flatten().flatten() {
+        if is_nan(v) {
+            nan = Some(v);
+        } else {
+            min = Some(min.map_or(v, |m| if v < m { v } else { m }));
+            max = Some(max.map_or(v, |m| if v > m { v } else { m }));
+        }
+    }
+    (min.or(nan).map(datum), nan.or(max).map(datum))
+}
+
+fn numeric_bounds(array: &ArrayRef) -> (Option<Datum>, Option<Datum>) {
+    let Some(a) = array.as_binary_view_opt() else { return (None, None) };
+    let (mut min, mut max): (Option<Numeric>, Option<Numeric>) = (None, None);
+    for bytes in a.iter().flatten() {
+        let Ok(v) = Numeric::decode(bytes) else { return (None, None) };
+        if max.as_ref().is_none_or(|m| v > *m) {
+            max = Some(v.clone());
+        }
+        if min.as_ref().is_none_or(|m| v < *m) {
+            min = Some(v);
+        }
+    }
+    (min.map(Datum::Numeric), max.map(Datum::Numeric))
+}
+
+/// Whether `a` comes before `b` in PostgreSQL's order; both are values of one column.
+fn before(a: &Datum, b: &Datum) -> bool {
+    fn float(a: f64, b: f64) -> bool {
+        a < b || (!a.is_nan() && b.is_nan())
+    }
+    match (a, b) {
+        (Datum::Bool(a), Datum::Bool(b)) => a < b,
+        (Datum::Int16(a), Datum::Int16(b)) => a < b,
+        (Datum::Int32(a), Datum::Int32(b)) | (Datum::Date(a), Datum::Date(b)) => a < b,
+        (Datum::Int64(a), Datum::Int64(b))
+        | (Datum::Time(a), Datum::Time(b))
+        | (Datum::Timestamp(a), Datum::Timestamp(b)) => a < b,
+        (Datum::Float32(a), Datum::Float32(b)) => float((*a).into(), (*b).into()),
+        (Datum::Float64(a), Datum::Float64(b)) => float(*a, *b),
+        (Datum::Decimal(a), Datum::Decimal(b)) => a < b,
+        (Datum::Numeric(a), Datum::Numeric(b)) => a < b,
+        (Datum::Text(a), Datum::Text(b)) => a < b,
+        (Datum::Binary(a), Datum::Binary(b)) => a < b,
+        (Datum::Uuid(a), Datum::Uuid(b)) => a < b,
+        (Datum::Interval(a), Datum::Interval(b)) => {
+            let days = |v: &arrow::datatypes::IntervalMonthDayNano| {
+                (i128::from(v.months) * 30 + i128::from(v.days)) * 86_400_000_000_000
+                    + i128::from(v.nanoseconds)
+            };
+            days(a) < days(b)
+        }
+        _ => false,
+    }
+}
+
+/// Statistics of many row groups together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aggregate {
+    rows: u64,
+    columns: Vec<AggregateColumn>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct AggregateColumn {
+    min: Option<Datum>,
+    max: Option<Datum>,
+    nulls: u64,
+    bytes: f64,
+    sketch: Sketch,
+}
+
+impl Aggregate {
+    /// Takes in a row group of `rows` rows.
+    pub(crate) fn add(&mut self, stats: &GroupStats, rows: u64) {
+        self.rows += rows;
+        self.columns.resize_with(stats.zones.len().max(self.columns.len()), AggregateColumn::default);
+        for ((all, zone), sketch) in self.columns.iter_mut().zip(&stats.zones).zip(&stats.sketches) {
+            if let Some(min) = zone.min.as_ref().filter(|v| all.min.as_ref().is_none_or(|m| before(v, m))) {
+                all.min = Some(min.clone());
+            }
+            if let Some(max) = zone.max.as_ref().filter(|v| all.max.as_ref().is_none_or(|m| before(m, v))) {
+                all.max = Some(max.clone());
+            }
+            all.nulls += zone.null_count;
+            all.bytes += zone.avg_width * (rows - zone.null_count.min(rows)) as f64;
+            all.sketch.merge(sketch);
+        }
+    }
+
+    /// As a table's statistics, for `live` rows.
+    pub(crate) fn table_stats(&self, live: u64, columns: usize) -> TableStats {
+        let column = |c: &AggregateColumn| {
+            let values = (self.rows - c.nulls.min(self.rows)) as f64;
+            ColumnStats {
+                min: c.min.clone(),
+                max: c.max.clone(),
+                null_count: c.nulls.min(live),
+                distinct: c.sketch.estimate().min(live as f64),
+                avg_width: if values > 0.0 { c.bytes / values } else { 0.0 },
+            }
+        };
+        let mut columns_stats: Vec<ColumnStats> = self.columns.iter().map(column).collect();
+        columns_stats.resize_with(columns, || column(&AggregateColumn::default()));
+        TableStats { rows: live, columns: columns_stats }
+    }
+}
