@@ -1,5 +1,7 @@
 //! Calendar arithmetic against PostgreSQL's own answers (pg/datetime.tsv, made by pg/datetime.sql).
 
+#![allow(clippy::unwrap_used)]
+
 use arrow::datatypes::IntervalMonthDayNano;
 use spg_types::datetime::*;
 use spg_types::{Error, FormatSettings, Numeric, Result};

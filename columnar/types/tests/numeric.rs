@@ -1,5 +1,7 @@
 //! `numeric` against PostgreSQL's own answers (pg/numeric.tsv, made by pg/numeric.sql).
 
+#![allow(clippy::unwrap_used)]
+
 use std::str::FromStr;
 
 use spg_types::{Datum, Error, FormatSettings, Numeric, Result, SqlType, def};

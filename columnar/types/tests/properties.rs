@@ -1,5 +1,7 @@
 //! Properties: what is written reads back as the same value, and every fast path agrees with its general twin.
 
+#![allow(clippy::unwrap_used)]
+
 use num_bigint::BigInt;
 use proptest::prelude::*;
 use spg_types::datetime::*;

@@ -1,5 +1,7 @@
 //! Text and binary forms of every type against PostgreSQL's own answers (pg/types.tsv, made by pg/types.sql).
 
+#![allow(clippy::unwrap_used)]
+
 use spg_types::{
     ColumnBuilder, DateFormat, DateOrder, Datum, Error, FormatSettings, IntervalFormat, Result, SqlType,
     datetime, type_by_name,
