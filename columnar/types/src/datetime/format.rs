@@ -6,7 +6,7 @@ use super::{
     DATE_INFINITY, DATE_NEG_INFINITY, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY, US_PER_HOUR, US_PER_MINUTE,
     US_PER_SECOND, civil_from_days, offset_and_abbreviation, offset_at, split_timestamp, weekday,
 };
-use crate::number::{write_int, write_padded, write_pair, write_uint};
+use crate::number::{pair, write_int, write_padded, write_pair, write_uint};
 use crate::{DateFormat, DateOrder, FormatSettings, IntervalFormat};
 
 /// English month names, three letters.
@@ -41,9 +41,22 @@ fn write_parts(first: u32, second: u32, year: i32, separator: u8, out: &mut Vec<
     write_year(year, out);
 }
 
+/// `YYYY-MM-DD` of the years with four digits, at once: what nearly every date is.
+fn iso_day((year, month, day): (i32, u32, u32)) -> Option<[u8; 10]> {
+    let year = u32::try_from(year).ok().filter(|y| (1..10_000).contains(y))?;
+    let ([a, b], [c, d]) = (pair(year / 100), pair(year % 100));
+    let ([e, f], [g, h]) = (pair(month), pair(day));
+    Some([a, b, c, d, b'-', e, f, b'-', g, h])
+}
+
 /// The date without its era. In `Postgres` format timestamps have a form of their own.
-fn write_day(days: i32, settings: &FormatSettings, out: &mut Vec<u8>) {
-    let (year, month, day) = civil_from_days(days);
+fn write_day(date: (i32, u32, u32), settings: &FormatSettings, out: &mut Vec<u8>) {
+    let (year, month, day) = date;
+    if settings.date_format == DateFormat::Iso
+        && let Some(text) = iso_day(date)
+    {
+        return out.extend_from_slice(&text);
+    }
     let (first, second) = if settings.date_order == DateOrder::Dmy { (day, month) } else { (month, day) };
     match settings.date_format {
         DateFormat::Iso => {
@@ -65,8 +78,9 @@ pub fn write_date(days: i32, settings: &FormatSettings, out: &mut Vec<u8>) {
         DATE_INFINITY => out.extend_from_slice(b"infinity"),
         DATE_NEG_INFINITY => out.extend_from_slice(b"-infinity"),
         _ => {
-            write_day(days, settings, out);
-            write_era(civil_from_days(days).0, out);
+            let date = civil_from_days(days);
+            write_day(date, settings, out);
+            write_era(date.0, out);
         }
     }
 }
@@ -84,11 +98,8 @@ fn write_fraction(us: i64, out: &mut Vec<u8>) {
 /// Appends a time of day: `HH:MM:SS[.ffffff]`.
 pub fn write_time(us: i64, out: &mut Vec<u8>) {
     let seconds = (us / US_PER_SECOND) as u32;
-    write_pair(seconds / 3600, out);
-    out.push(b':');
-    write_pair(seconds / 60 % 60, out);
-    out.push(b':');
-    write_pair(seconds % 60, out);
+    let [[a, b], [c, d], [e, f]] = [pair(seconds / 3600), pair(seconds / 60 % 60), pair(seconds % 60)];
+    out.extend_from_slice(&[a, b, b':', c, d, b':', e, f]);
     write_fraction(us % US_PER_SECOND, out);
 }
 
@@ -135,7 +146,7 @@ fn write_local(local_us: i64, zone: &Zone, settings: &FormatSettings, out: &mut 
         out.push(b' ');
         write_year(year, out);
     } else {
-        write_day(days, settings, out);
+        write_day((year, month, day), settings, out);
         out.push(b' ');
         write_time(time, out);
     }

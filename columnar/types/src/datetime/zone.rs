@@ -163,3 +163,16 @@ pub fn abbreviation_offset(name: &str) -> Option<i32> {
     let at = ABBREVIATIONS.binary_search_by(|(abbreviation, _)| (*abbreviation).cmp(&lower)).ok()?;
     Some(ABBREVIATIONS[at].1 * 60)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_abbreviation_is_found() {
+        for (name, minutes) in ABBREVIATIONS {
+            assert_eq!(abbreviation_offset(&name.to_uppercase()), Some(minutes * 60), "{name}");
+        }
+        assert_eq!(abbreviation_offset("xyz"), None);
+    }
+}

@@ -16,7 +16,7 @@ pub static BOOL: TypeDef = TypeDef {
     preferred: true,
     len: 1,
     repr: |_| Repr::Bool,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("bool"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -20,7 +20,7 @@ pub static BYTEA: TypeDef = TypeDef {
     preferred: false,
     len: -1,
     repr: |_| Repr::Binary,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("bytea"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -22,7 +22,7 @@ pub static DATE: TypeDef = TypeDef {
     preferred: false,
     len: 4,
     repr: |_| Repr::Date,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("date"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -20,7 +20,7 @@ pub static FLOAT4: TypeDef = TypeDef {
     preferred: false,
     len: 4,
     repr: |_| Repr::Float32,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("float4"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -20,7 +20,7 @@ pub static FLOAT8: TypeDef = TypeDef {
     preferred: true,
     len: 8,
     repr: |_| Repr::Float64,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("float8"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

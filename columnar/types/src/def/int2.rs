@@ -17,7 +17,7 @@ pub static INT2: TypeDef = TypeDef {
     preferred: false,
     len: 2,
     repr: |_| Repr::Int16,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("int2"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -17,7 +17,7 @@ pub static INT4: TypeDef = TypeDef {
     preferred: false,
     len: 4,
     repr: |_| Repr::Int32,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("int4"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -17,7 +17,7 @@ pub static INT8: TypeDef = TypeDef {
     preferred: false,
     len: 8,
     repr: |_| Repr::Int64,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("int8"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -86,8 +86,9 @@ pub fn type_by_name(name: &str) -> Option<&'static TypeDef> {
 }
 
 /// `typmod_in` of a type that takes no modifier.
-fn no_typmod(_: &[i64]) -> Result<i32> {
-    Err(Error::new(SqlState::SYNTAX_ERROR, "type modifier is not allowed for this type"))
+fn no_typmod(name: &str) -> Result<i32> {
+    let message = format!("type modifier is not allowed for type \"{name}\"");
+    Err(Error::new(SqlState::SYNTAX_ERROR, message))
 }
 
 /// `typmod_out` of a type that takes no modifier.

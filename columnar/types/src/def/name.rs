@@ -14,7 +14,7 @@ pub static NAME: TypeDef = TypeDef {
     preferred: false,
     len: 64,
     repr: |_| Repr::Text,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("name"),
     typmod_out: no_typmod_out,
     text_in,
     text_out: super::text::text_out,

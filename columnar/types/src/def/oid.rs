@@ -17,7 +17,7 @@ pub static OID: TypeDef = TypeDef {
     preferred: true,
     len: 4,
     repr: |_| Repr::Int64,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("oid"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

@@ -14,7 +14,7 @@ pub static RECORD: TypeDef = TypeDef {
     preferred: false,
     len: -1,
     repr: |_| Repr::Text,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("record"),
     typmod_out: no_typmod_out,
     text_in: no_text_in,
     text_out: super::text::text_out,

@@ -18,7 +18,7 @@ pub static TEXT: TypeDef = TypeDef {
     preferred: true,
     len: -1,
     repr: |_| Repr::Text,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("text"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

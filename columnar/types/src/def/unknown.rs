@@ -14,7 +14,7 @@ pub static UNKNOWN: TypeDef = TypeDef {
     preferred: false,
     len: -2,
     repr: |_| Repr::Text,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("unknown"),
     typmod_out: no_typmod_out,
     text_in: super::text::text_in,
     text_out: super::text::text_out,

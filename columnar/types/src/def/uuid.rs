@@ -16,7 +16,7 @@ pub static UUID: TypeDef = TypeDef {
     preferred: false,
     len: 16,
     repr: |_| Repr::Uuid,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("uuid"),
     typmod_out: no_typmod_out,
     text_in,
     text_out,

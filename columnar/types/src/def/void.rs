@@ -14,7 +14,7 @@ pub static VOID: TypeDef = TypeDef {
     preferred: false,
     len: 4,
     repr: |_| Repr::Text,
-    typmod_in: no_typmod,
+    typmod_in: |_| no_typmod("void"),
     typmod_out: no_typmod_out,
     text_in: super::text::text_in,
     text_out: super::text::text_out,

@@ -112,9 +112,14 @@ pub fn write_uint(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&buf[at..]);
 }
 
+/// The two digits of a number below 100.
+pub fn pair(value: u32) -> [u8; 2] {
+    PAIRS[(value % 100) as usize]
+}
+
 /// Appends a number below 100 as two digits.
 pub fn write_pair(value: u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&PAIRS[(value % 100) as usize]);
+    out.extend_from_slice(&pair(value));
 }
 
 /// Appends an unsigned number, filled up with zeros to at least `width` digits.
