@@ -13,7 +13,7 @@ impl Binder<'_> {
     pub(super) fn can_coerce(&self, from: &TypeDef, to: &TypeDef, context: CastContext) -> bool {
         from.oid == to.oid
             || from.oid == def::UNKNOWN.oid
-            || self.input.registry.cast(from, to).is_some_and(|c| c.context <= context)
+            || self.input.registry.cast(from, to).is_some_and(|c| c.context >= context)
     }
 
     /// `e` as a value of type `to`; `None` when the context has no such conversion.
@@ -25,7 +25,7 @@ impl Binder<'_> {
         if from.same_def(to) {
             return self.apply_modifier(e, to, context).map(Some);
         }
-        let Some(cast) = self.input.registry.cast(from.def, to.def).filter(|c| c.context <= context) else {
+        let Some(cast) = self.input.registry.cast(from.def, to.def).filter(|c| c.context >= context) else {
             return Ok(None);
         };
         if let Some(folded) = self.convert_number(&e, to)? {
