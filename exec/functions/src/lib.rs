@@ -1,6 +1,7 @@
 //! The function library: operators, scalar functions, aggregates, window functions, table functions and casts, as
 //! constant records. One file per function or tight family, one line in its list.
 
+mod aggregate;
 mod arith;
 mod cast;
 mod decimal;
@@ -21,7 +22,7 @@ use spg_expr::{Function, Registry};
 pub fn registry() -> &'static Registry {
     static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         let functions: Vec<&'static Function> = functions().collect();
-        Registry::new(&functions, &[], &[], &cast::LIST)
+        Registry::new(&functions, aggregate::LIST, &[], &cast::LIST)
     });
     &REGISTRY
 }

@@ -320,3 +320,93 @@ fn moments() {
         ["2001-02-16 20:38:40.68"]
     );
 }
+
+/// An aggregate over groups, in two batches merged from two workers, with rows `(group, value)`.
+fn aggregate(name: &str, types: &[SqlType], args: &[&[&str]], groups: &[u32]) -> Vec<String> {
+    let f = registry().aggregate(name).unwrap();
+    let signature = f
+        .signatures
+        .iter()
+        .find(|s| {
+            s.args.len() == types.len()
+                && s.args.iter().zip(types).all(|(a, t)| match a {
+                    ArgType::Exact(d) => t.is(d),
+                    _ => true,
+                })
+        })
+        .unwrap();
+    let return_type = match signature.returns {
+        spg_expr::ReturnType::Exact(d) => SqlType::new(d),
+        spg_expr::ReturnType::Of(f) => f(types),
+        spg_expr::ReturnType::Compatible => types[0],
+    };
+    let constants = vec![None; types.len()];
+    let kernel = (signature.bind)(&BindArgs { arg_types: types, return_type, constants: &constants }).unwrap();
+    let ctx = EvalContext::detached();
+    let count = groups.iter().max().map_or(1, |g| *g as usize + 1);
+    let columns: Vec<Column> = args.iter().zip(types).map(|(a, t)| column(*t, a)).collect();
+    let rows = groups.len();
+    let run = |range: std::ops::Range<usize>| {
+        let mut states = kernel.states();
+        states.resize(count);
+        let part: Vec<Column> = columns.iter().map(|c| c.slice(range.start, range.len())).collect();
+        states.update(&ctx, &part, &groups[range]).unwrap();
+        states
+    };
+    let whole = texts(&Column::Array(run(0..rows).finish(&ctx).unwrap()), return_type, count);
+    let mut first = run(0..rows / 2);
+    let second = run(rows / 2..rows);
+    let all: Vec<u32> = (0..count as u32).collect();
+    first.merge(second.as_ref(), &all, &all).unwrap();
+    let merged = texts(&Column::Array(first.finish(&ctx).unwrap()), return_type, count);
+    assert_eq!(whole, merged, "{name} merged");
+    for group in 0..count as u32 {
+        let picks: Vec<u32> = (0..rows as u32).filter(|r| groups[*r as usize] == group).collect();
+        let picks = arrow::array::UInt32Array::from(picks);
+        let part: Vec<Column> = columns.iter().map(|c| c.gather(&picks).unwrap()).collect();
+        let mut states = kernel.states();
+        states.resize(1);
+        states.update_single(&ctx, &part, 0, picks.len()).unwrap();
+        let single = texts(&Column::Array(states.finish(&ctx).unwrap()), return_type, 1);
+        assert_eq!(single[0], whole[group as usize], "{name} of one group");
+    }
+    whole
+}
+
+#[test]
+fn aggregates() {
+    let i4 = of(&def::INT4);
+    let values = ["1", "2", "~", "4", "~", "7"];
+    let groups = [0, 0, 0, 0, 1, 2];
+    let over = |name: &str, ty: SqlType| aggregate(name, &[ty], &[&values], &groups);
+    assert_eq!(over("sum", i4), ["7", "~", "7"]);
+    assert_eq!(over("count", i4), ["3", "0", "1"]);
+    assert_eq!(over("avg", i4), ["2.3333333333333333", "~", "7.0000000000000000"]);
+    assert_eq!(over("min", i4), ["1", "~", "7"]);
+    assert_eq!(over("max", numeric(10, 2)), ["4.00", "~", "7.00"]);
+    assert_eq!(over("sum", numeric(15, 2)), ["7.00", "~", "7.00"]);
+    assert_eq!(over("sum", numeric(5, 2)), ["7.00", "~", "7.00"]);
+    assert_eq!(over("sum", numeric(38, 2)), ["7.00", "~", "7.00"]);
+    assert_eq!(over("avg", numeric(15, 2)), ["2.3333333333333333", "~", "7.0000000000000000"]);
+    assert_eq!(over("sum", of(&def::NUMERIC)), ["7", "~", "7"]);
+    assert_eq!(over("max", of(&def::TEXT)), ["4", "~", "7"]);
+    assert_eq!(over("min", of(&def::FLOAT8)), ["1", "~", "7"]);
+    assert_eq!(over("sum", of(&def::FLOAT8)), ["7", "~", "7"]);
+    assert_eq!(over("variance", i4), ["2.3333333333333333", "~", "~"]);
+    assert_eq!(over("stddev_pop", of(&def::NUMERIC)), ["1.2472191289246471", "~", "0"]);
+    assert_eq!(over("var_samp", of(&def::FLOAT8)), ["2.333333333333333", "~", "~"]);
+    assert_eq!(over("bit_or", i4), ["7", "~", "7"]);
+    let texts = of(&def::TEXT);
+    assert_eq!(
+        aggregate("string_agg", &[texts, texts], &[&["a", "b", "~", "c"], &[";", ",", ",", "~"]], &[0, 0, 0, 0]),
+        ["a,bc"]
+    );
+}
+
+#[test]
+fn sums_beyond_128_bits() {
+    let big = "99999999999999999999999999999999999999";
+    let values = [big, big, big, big];
+    let sum = aggregate("sum", &[numeric(38, 0)], &[&values], &[0, 0, 0, 0]);
+    assert_eq!(sum, ["399999999999999999999999999999999999996"]);
+}
