@@ -1,7 +1,11 @@
 //! Expressions over batches: which columns they read is known, so that only those are gathered.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, BinaryViewBuilder};
+use arrow::datatypes::DataType;
 use spg_expr::{ColId, Column, Compiled, EvalContext, Expr, Volatility};
-use spg_types::{Datum, Error, Result, SqlType};
+use spg_types::{Datum, Error, Numeric, Repr, Result, SqlType, def};
 
 use crate::batch::Batch;
 
@@ -51,6 +55,8 @@ pub(crate) struct Scalar {
     kind: Kind,
     ty: SqlType,
     infallible: bool,
+    /// The value is made a number with its own scale at last.
+    as_numeric: bool,
 }
 
 enum Kind {
@@ -70,7 +76,7 @@ impl Scalar {
                 Kind::Computed { compiled, inputs }
             }
         };
-        Ok(Self { kind, ty: expr.ty(), infallible: is_infallible(expr) })
+        Ok(Self { kind, ty: expr.ty(), infallible: is_infallible(expr), as_numeric: false })
     }
 
     /// An expression without columns.
@@ -99,17 +105,27 @@ impl Scalar {
     /// The position, when it is nothing but a column.
     pub(crate) fn as_column(&self) -> Option<usize> {
         match self.kind {
-            Kind::Column(i) => Some(i),
-            Kind::Computed { .. } => None,
+            Kind::Column(i) if !self.as_numeric => Some(i),
+            _ => None,
         }
+    }
+
+    /// The same with its values, of type `numeric`, as numbers with their own scale: keys of different scales then
+    /// compare.
+    #[must_use]
+    pub(crate) fn into_numeric(mut self) -> Self {
+        self.as_numeric = self.ty.repr() != Repr::Numeric;
+        self.ty = SqlType::new(&def::NUMERIC);
+        self
     }
 
     /// Its values for every row of the batch.
     pub(crate) fn eval(&self, ctx: &EvalContext, batch: &mut Batch) -> Result<Column> {
-        match &self.kind {
-            Kind::Column(i) => batch.column(*i),
-            Kind::Computed { compiled, inputs } => compiled.eval(ctx, &batch.columns(inputs)?, batch.rows()),
-        }
+        let column = match &self.kind {
+            Kind::Column(i) => batch.column(*i)?,
+            Kind::Computed { compiled, inputs } => compiled.eval(ctx, &batch.columns(inputs)?, batch.rows())?,
+        };
+        if self.as_numeric { numeric(column) } else { Ok(column) }
     }
 
     /// Its values over other columns: one per entry of [`Scalar::inputs`].
@@ -127,6 +143,25 @@ impl Scalar {
             Kind::Computed { compiled, .. } => compiled.eval(ctx, &[], 1)?.datum(0, self.ty),
         }
     }
+}
+
+/// Decimals as numbers with their own scale.
+fn numeric(column: Column) -> Result<Column> {
+    let array = column.inner();
+    let mut out = BinaryViewBuilder::with_capacity(array.len());
+    for row in 0..array.len() {
+        match (Datum::from_array(array, row)?, array.data_type()) {
+            (Datum::Decimal(v), DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale)) => {
+                out.append_value(Numeric::from_i128(v, *scale as u32).encode());
+            }
+            _ => out.append_null(),
+        }
+    }
+    let array = Arc::new(out.finish());
+    Ok(match column {
+        Column::Array(_) => Column::Array(array),
+        Column::Const(_) => Column::Const(array),
+    })
 }
 
 /// Several expressions over one layout.

@@ -3,7 +3,7 @@
 //! Keys of one word whose values span little are looked up in a plain array; others by open addressing, with the
 //! key in the slot when it is one word. Keys with NULLs, which are few, have a table of their own.
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
 use hashbrown::HashTable;
 use spg_expr::Column;
@@ -99,6 +99,95 @@ impl GroupTable {
             Lookup::Many(slots) => 8 * slots.len(),
         };
         lookup + 8 * self.keys.capacity() + self.interners.iter().map(Interner::bytes).sum::<usize>() + 32 * self.nulls.len()
+    }
+
+    /// Makes room for so many groups.
+    pub(crate) fn reserve(&mut self, groups: usize) {
+        if groups > 1024 && matches!(self.lookup, Lookup::Fresh) {
+            self.rehash(2 * groups);
+        }
+    }
+
+    /// The group of each row, `u32::MAX` for keys that have none. Rows with a NULL in one of the `strict` columns have none.
+    pub(crate) fn lookup(&self, columns: &[Column], rows: usize, strict: &[usize], out: &mut Vec<u32>) -> Result<()> {
+        out.clear();
+        let keys = self.shape.encode_lookup(columns, rows, &self.interners)?;
+        if keys.is_plain() {
+            match &self.lookup {
+                Lookup::One(slots) => {
+                    let mask = slots.len() - 1;
+                    out.extend(keys.words().iter().map(|&key| {
+                        let mut at = spg_simd::hash_u64(key) as usize & mask;
+                        loop {
+                            let slot = slots[at];
+                            if slot.0 == key || slot.1 == EMPTY {
+                                return slot.1;
+                            }
+                            at = (at + 1) & mask;
+                        }
+                    }));
+                }
+                _ => out.extend((0..rows).map(|row| self.known(keys.row(row)))),
+            }
+            return Ok(());
+        }
+        for row in 0..rows {
+            let group = if keys.is_unknown(row) {
+                EMPTY
+            } else if keys.valid().is_none_or(|v| v.is_valid(row)) {
+                self.known(keys.row(row))
+            } else if strict.iter().any(|&c| columns[c].is_null(row)) {
+                EMPTY
+            } else {
+                let mut key = keys.row(row).to_vec();
+                let mask = self.shape.null_mask(columns, row, &mut key);
+                self.known_null(&key, &mask)
+            };
+            out.push(group);
+        }
+        Ok(())
+    }
+
+    fn known(&self, key: &[u64]) -> u32 {
+        match &self.lookup {
+            Lookup::Fresh => EMPTY,
+            Lookup::Direct(d) => {
+                key.first().and_then(|k| d.index(*k)).and_then(|i| d.groups.get(i)).copied().unwrap_or(EMPTY)
+            }
+            Lookup::One(slots) => {
+                let (key, mask) = (key[0], slots.len() - 1);
+                let mut at = spg_simd::hash_u64(key) as usize & mask;
+                loop {
+                    let slot = slots[at];
+                    if slot.1 == EMPTY || slot.0 == key {
+                        return slot.1;
+                    }
+                    at = (at + 1) & mask;
+                }
+            }
+            Lookup::Many(slots) => {
+                let (hash, width, mask) = (hash_words(key), self.shape.width(), slots.len() - 1);
+                let mut at = hash as usize & mask;
+                loop {
+                    let slot = slots[at];
+                    let start = slot.1 as usize * width;
+                    if slot.1 == EMPTY || slot.0 == (hash >> 32) as u32 && self.keys[start..start + width] == *key {
+                        return slot.1;
+                    }
+                    at = (at + 1) & mask;
+                }
+            }
+        }
+    }
+
+    fn known_null(&self, key: &[u64], mask: &[u64]) -> u32 {
+        let width = self.shape.width();
+        let same = |i: &u32| {
+            let (group, m) = &self.nulls[*i as usize];
+            **m == *mask && self.keys[*group as usize * width..(*group as usize + 1) * width] == *key
+        };
+        let hash = spg_simd::combine(hash_words(key), hash_words(mask));
+        self.null_table.find(hash, same).map_or(EMPTY, |i| self.nulls[*i as usize].0)
     }
 
     /// The group of each row; new keys make new groups.
@@ -416,9 +505,4 @@ impl GroupTable {
     pub(crate) fn columns_of(&self, groups: &[u32]) -> Result<Vec<Column>> {
         (0..self.shape.columns()).map(|i| self.column(i, groups).map(Column::Array)).collect()
     }
-}
-
-/// Whether all of an array is NULL-free: helps callers that only count.
-pub(crate) fn has_nulls(array: &dyn Array) -> bool {
-    array.null_count() > 0
 }

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod filter;
+mod join;
 mod limit;
 mod project;
 mod scan;
@@ -129,6 +130,7 @@ impl Lowering {
                 self.lower_aggregate(plan, groups, sets, grouping.as_ref(), aggregates, need)
             }
             Plan::Distinct { input, on } => self.lower_distinct(plan, input, on.as_deref(), need),
+            Plan::Join(join) => self.lower_join(plan, join, need),
             Plan::Sort { input, keys, limit } => self.lower_sort(plan, input, keys, *limit, need),
             other => Err(Error::internal(format!("no lowering for {other:?}"))),
         }

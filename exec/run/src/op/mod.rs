@@ -6,6 +6,7 @@ pub(crate) mod distinct_on;
 pub(crate) mod expand;
 pub(crate) mod filter;
 pub(crate) mod index_scan;
+pub(crate) mod join;
 pub(crate) mod join_filter;
 pub(crate) mod limit;
 pub(crate) mod materialize;
