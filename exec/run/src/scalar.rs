@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, BinaryViewBuilder};
 use arrow::datatypes::DataType;
-use spg_expr::{ColId, Column, Compiled, EvalContext, Expr, Volatility};
+use spg_expr::{ColId, Column, Compiled, EvalContext, Expr, Volatility, infallible};
 use spg_types::{Datum, Error, Numeric, Repr, Result, SqlType, def};
 
 use crate::batch::Batch;
@@ -76,7 +76,7 @@ impl Scalar {
                 Kind::Computed { compiled, inputs }
             }
         };
-        Ok(Self { kind, ty: expr.ty(), infallible: is_infallible(expr), as_numeric: false })
+        Ok(Self { kind, ty: expr.ty(), infallible: infallible(expr), as_numeric: false })
     }
 
     /// An expression without columns.
@@ -167,19 +167,6 @@ fn numeric(column: Column) -> Result<Column> {
 /// Several expressions over one layout.
 pub(crate) fn scalars<'a>(exprs: impl IntoIterator<Item = &'a Expr>, layout: &Layout) -> Result<Vec<Scalar>> {
     exprs.into_iter().map(|e| Scalar::new(e, layout)).collect()
-}
-
-/// Whether an expression fails for no row and may be evaluated more than once.
-pub(crate) fn is_infallible(expr: &Expr) -> bool {
-    let mut infallible = true;
-    expr.visit(&mut |e| match e {
-        Expr::Call { function, .. } => {
-            infallible &= function.infallible && function.volatility != Volatility::Volatile;
-        }
-        Expr::Cast { .. } => infallible = false,
-        _ => {}
-    });
-    infallible
 }
 
 /// Whether an expression gives the same value each time in a statement.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use spg_expr::{ColId, Expr};
+use spg_expr::{ColId, Expr, infallible};
 use spg_plan::{IndexAccess, Plan, Scan};
 use spg_types::{Repr, Result, SqlType, def};
 
@@ -115,10 +115,6 @@ pub(super) fn order_conjuncts(conjuncts: &[Expr]) -> (Vec<Expr>, Vec<Expr>) {
     free.sort_by_key(cost);
     let rest = free.split_off(free.partition_point(|e| cost(e) < CHEAP));
     (free, rest.into_iter().chain(bound).collect())
-}
-
-fn infallible(e: &Expr) -> bool {
-    crate::scalar::is_infallible(e)
 }
 
 /// A guess at the cost per row: text is dear, more so outside comparisons.
