@@ -24,6 +24,14 @@ pub struct ResultBatch {
     pub rows: usize,
 }
 
+impl ResultBatch {
+    /// `len` rows from `offset`, sharing the memory.
+    #[must_use]
+    pub fn slice(&self, offset: usize, len: usize) -> ResultBatch {
+        ResultBatch { columns: self.columns.iter().map(|c| c.slice(offset, len)).collect(), rows: len }
+    }
+}
+
 struct State {
     batches: VecDeque<ResultBatch>,
     parked: Vec<Box<Driver>>,
@@ -122,6 +130,11 @@ impl ResultStream {
         query.run_here();
         let batches = query.run.outcome.drain()?;
         Ok(Self { query, from: From::Ready(batches) })
+    }
+
+    /// Whether `next` answers without waiting: the result was computed on the caller's thread.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.from, From::Ready(_))
     }
 
     /// The next batch, never empty; `None` after the last. Waits; 57014 when cancelled meanwhile.

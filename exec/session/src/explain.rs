@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use spg_plan::bind::{self, BoundKind, Explain, Query};
-use spg_plan::{ExplainFormat, ExplainOptions, OptimizerEnv, explain, optimize};
+use spg_plan::bind::{BoundKind, Explain, ExplainFormat, Query};
+use spg_plan::explain::{ExplainStyle, render};
+use spg_plan::rules::{OptimizerEnv, optimize};
 use spg_run::CompiledPlan;
 use spg_types::{Datum, Error, Result};
 
@@ -27,7 +28,7 @@ pub(crate) fn run(
         BoundKind::CreateTableAs(c) if !e.options.analyze => &c.query,
         _ => return Err(Error::unsupported("EXPLAIN of this statement is not supported")),
     };
-    let writes = query.tag != bind::QueryTag::Select;
+    let writes = query.tag != spg_plan::bind::QueryTag::Select;
     if e.options.analyze && writes {
         session.lock_for_writing("EXPLAIN ANALYZE", running, client)?;
     }
@@ -35,10 +36,12 @@ pub(crate) fn run(
     let catalog = SnapshotCatalog(&snapshot);
     let begun = std::time::Instant::now();
     let env = OptimizerEnv {
+        catalog: &catalog,
+        registry: session.instance.registry,
+        ctx: None,
         enabled: session.settings.flag("spg.optimizer"),
-        ..OptimizerEnv::new(&catalog, session.instance.registry)
     };
-    let optimized = optimize(query.plan.clone(), &env)?;
+    let optimized = optimize(query.plan.clone(), &query.output, &env)?;
     let compiled = Arc::new(CompiledPlan::compile(&optimized.plan, &query.output)?);
     let planning = begun.elapsed();
     let mut stats = None;
@@ -53,22 +56,15 @@ pub(crate) fn run(
         };
         stats = Some((nodes, begun.elapsed()));
     }
-    let json = e.options.format == bind::ExplainFormat::Json;
-    let text = explain(
-        &optimized.plan,
-        &ExplainOptions {
-            costs: e.options.costs.then_some(&catalog),
-            actual: stats.as_ref().map(|(nodes, _)| &nodes[..]),
-            verbose: e.options.verbose,
-            format: if json { ExplainFormat::Json } else { ExplainFormat::Text },
-        },
-    );
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    if json {
-        lines = vec![text];
-    } else if e.options.summary {
-        lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
-        lines.extend(stats.map(|(_, time)| format!("Execution Time: {:.3} ms", time.as_secs_f64() * 1e3)));
-    }
+    let style = ExplainStyle {
+        costs: e.options.costs,
+        verbose: e.options.verbose,
+        timing: e.options.timing,
+        summary: e.options.summary,
+        json: e.options.format == ExplainFormat::Json,
+        planning,
+        execution: stats.as_ref().map(|(_, d)| *d),
+    };
+    let lines = render(&optimized.plan, &catalog, stats.as_ref().map(|(s, _)| s), &style);
     Ok(Started::Open(text_rows("QUERY PLAN", &lines, CursorTag::Fixed("EXPLAIN".into()))?))
 }

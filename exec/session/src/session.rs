@@ -12,7 +12,7 @@ use ahash::AHashMap;
 use bytes::Bytes;
 use spg_expr::EvalContext;
 use spg_plan::bind::{BindInput, BoundKind, Query, QueryTag, ResultColumn, Utility};
-use spg_plan::{Assumption, OptimizerEnv, optimize};
+use spg_plan::rules::{OptimizerEnv, optimize};
 use spg_run::{CompiledPlan, ExecEnv, MemoryBudget};
 use spg_store::{DbSnapshot, PendingCommit};
 use spg_types::{Datum, Error, Result, SqlState, SqlType, type_by_oid};
@@ -549,13 +549,15 @@ impl Session {
         &mut self,
         query: Query,
         snapshot: &Arc<DbSnapshot>,
-    ) -> Result<(PlannedQuery, Vec<Assumption>)> {
+    ) -> Result<(PlannedQuery, Vec<spg_plan::rules::Assumption>)> {
         let catalog = SnapshotCatalog(snapshot);
         let env = OptimizerEnv {
+            catalog: &catalog,
+            registry: self.instance.registry,
+            ctx: None,
             enabled: self.settings.flag("spg.optimizer"),
-            ..OptimizerEnv::new(&catalog, self.instance.registry)
         };
-        let optimized = guarded(|| optimize(query.plan, &env))?;
+        let optimized = guarded(|| optimize(query.plan, &query.output, &env))?;
         let compiled = Arc::new(guarded(|| CompiledPlan::compile(&optimized.plan, &query.output))?);
         let planned = PlannedQuery {
             verb: query.tag,

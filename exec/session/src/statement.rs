@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use spg_plan::bind::{BoundKind, QueryTag, ResultColumn};
-use spg_plan::Assumption;
+use spg_plan::rules::Assumption;
 use spg_run::CompiledPlan;
 use spg_sql::Statement;
 use spg_store::DbSnapshot;
