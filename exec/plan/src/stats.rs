@@ -111,7 +111,7 @@ impl<'a> Estimator<'a> {
             Plan::Join(j) => self.join_node(j),
             Plan::Apply { kind, left, right, on } => {
                 let ((l, a), (r, b)) = (self.of(left), self.of(right));
-                let rows = join_rows(*kind, &l, &r, on, left, right);
+                let rows = join_rows(*kind, &l, &r, on, right);
                 let cost = a.cost + a.rows.max(1.0) * b.cost;
                 (rows, cost, a.startup)
             }
@@ -330,7 +330,7 @@ impl<'a> Estimator<'a> {
 
     fn join_node(&mut self, j: &Join) -> (Rows, f64, f64) {
         let ((l, a), (r, b)) = (self.of(&j.left), self.of(&j.right));
-        let rows = join_rows(j.kind, &l, &r, &j.on, &j.left, &j.right);
+        let rows = join_rows(j.kind, &l, &r, &j.on, &j.right);
         if j.lookup.is_some() {
             let total = a.cost + cost::index_join(l.rows, rows.rows);
             return (rows, total, a.startup);
@@ -355,16 +355,21 @@ pub(crate) fn has_keys(on: &[Expr], left: &Plan, right: &Plan) -> bool {
     })
 }
 
+/// How many rows a join puts out; `right_columns` are the right side's.
+pub(crate) fn join_size(kind: JoinKind, l: &Rows, r: &Rows, on: &[Expr], right_columns: &ColSet) -> f64 {
+    joined_rows(kind, l, r, on, right_columns).rows
+}
+
+fn join_rows(kind: JoinKind, l: &Rows, r: &Rows, on: &[Expr], right: &Plan) -> Rows {
+    joined_rows(kind, l, r, on, &crate::tree::output(right))
+}
+
 /// Rows of a join.
-fn join_rows(kind: JoinKind, l: &Rows, r: &Rows, on: &[Expr], left: &Plan, right: &Plan) -> Rows {
-    let right_columns: ColSet = crate::tree::output(right);
-    let left_columns: ColSet = crate::tree::output(left);
+fn joined_rows(kind: JoinKind, l: &Rows, r: &Rows, on: &[Expr], right_columns: &ColSet) -> Rows {
     let (mut keys, mut rest) = (vec![], vec![]);
     for e in on {
-        match split_equality(e, &right_columns) {
-            Some((inner, outer, _)) if outer.columns().is_subset(&left_columns) && !outer.columns().is_empty() => {
-                keys.push((outer, inner));
-            }
+        match split_equality(e, right_columns) {
+            Some((inner, outer, _)) if !outer.columns().is_empty() => keys.push((outer, inner)),
             _ => rest.push(e.clone()),
         }
     }

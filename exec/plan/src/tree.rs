@@ -413,11 +413,11 @@ pub(crate) fn fresh_copy(plan: &Plan, ids: &mut Ids) -> (Plan, HashMap<ColId, Co
     (copy, map)
 }
 
-/// How often each column is read anywhere in a plan, the plan's own output included.
-pub(crate) fn uses(plan: &Plan) -> HashMap<ColId, usize> {
+/// How often each column is read anywhere in a plan, the statement's output included.
+pub(crate) fn uses(plan: &Plan, output: &ColSet) -> HashMap<ColId, usize> {
     let mut count = HashMap::new();
-    for c in plan.columns() {
-        *count.entry(c.id).or_insert(0) += 1;
+    for c in output {
+        *count.entry(*c).or_insert(0) += 1;
     }
     visit(plan, &mut |p| {
         for id in refs(p) {

@@ -3,11 +3,22 @@
 //! Each takes a plan and gives an equivalent one. A rule may rely on what earlier rules established (no `Apply` after
 //! `decorrelate`), never on being run.
 
+mod choose_indexes;
 mod context;
 mod decorrelate;
+mod derive_predicates;
+mod drop_empty;
+mod drop_sorts;
+mod fold_constants;
+mod inline_ctes;
+mod join_filters;
+mod join_order;
 pub(crate) mod logic;
+mod merge_projections;
 mod prune_columns;
 mod push_filters;
+mod push_limits;
+mod reduce_groups;
 
 pub use crate::optimize::{Assumption, Optimized, OptimizerEnv, RuleTrace, optimize, optimize_traced};
 pub(crate) use context::Context;
@@ -28,8 +39,23 @@ pub(crate) struct Rule {
 
 /// In the order they run.
 pub(crate) const RULES: &[Rule] = &[
+    Rule { name: "fold_constants", required: false, run: fold_constants::run },
+    // Before subqueries become joins, so that an outer side is small when its values are pushed into an inner one.
     Rule { name: "push_filters_early", required: true, run: push_filters::run },
     Rule { name: "decorrelate", required: true, run: decorrelate::run },
+    Rule { name: "inline_ctes", required: false, run: inline_ctes::run },
     Rule { name: "push_filters", required: true, run: push_filters::run },
+    Rule { name: "derive_predicates", required: false, run: derive_predicates::run },
+    // Once more: decorrelation and derivation made new conditions, push-down made outer joins inner.
+    Rule { name: "fold_constants_again", required: false, run: fold_constants::run },
+    Rule { name: "drop_empty", required: false, run: drop_empty::run },
+    Rule { name: "drop_sorts", required: false, run: drop_sorts::run },
+    Rule { name: "prune_columns_early", required: false, run: prune_columns::run },
+    Rule { name: "join_order", required: false, run: join_order::run },
+    Rule { name: "reduce_groups", required: false, run: reduce_groups::run },
+    Rule { name: "push_limits", required: false, run: push_limits::run },
+    Rule { name: "merge_projections", required: false, run: merge_projections::run },
     Rule { name: "prune_columns", required: true, run: prune_columns::run },
+    Rule { name: "choose_indexes", required: false, run: choose_indexes::run },
+    Rule { name: "join_filters", required: false, run: join_filters::run },
 ];

@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use spg_types::Result;
 
 use super::Context;
-use crate::tree::{ColSet, exprs, projected, refs, take};
+use crate::props::{equated, props};
+use crate::tree::{ColSet, exprs, output, passes, projected, refs, take};
 use crate::{CteId, Join, JoinKind, OutCol, Plan};
 
 pub(crate) fn run(plan: Plan, cx: &mut Context<'_>) -> Result<Plan> {
@@ -43,7 +44,14 @@ impl Pruner {
                 read.extend(columns.iter().map(|(_, i)| *i));
                 return plan;
             }
-            Plan::Project { exprs: list, .. } => list.retain(|e| need.contains(&e.out.id)),
+            Plan::Project { input, exprs: list } => {
+                list.retain(|e| need.contains(&e.out.id));
+                // What only passes columns on changes nothing: operators that copy rows get their own below.
+                if list.iter().all(passes) && !list.is_empty() {
+                    let inner = take(input);
+                    return self.prune(inner, need);
+                }
+            }
             Plan::Aggregate { aggregates, grouping, .. } => {
                 aggregates.retain(|a| need.contains(&a.out.id));
                 if grouping.as_ref().is_some_and(|g| !need.contains(&g.id)) {
@@ -58,6 +66,12 @@ impl Pruner {
                 }
             }
             Plan::Join(Join { kind: JoinKind::Mark(id), left, .. }) if !need.contains(id) => {
+                let inner = take(left);
+                return self.prune(inner, need);
+            }
+            Plan::Join(Join { kind: JoinKind::Left, left, right, on, .. })
+                if output(right).is_disjoint(need) && at_most_one_match(left, right, on) =>
+            {
                 let inner = take(left);
                 return self.prune(inner, need);
             }
@@ -135,6 +149,12 @@ impl Pruner {
         });
         Plan::With { cte, name, definition: Box::new(definition), body: Box::new(body) }
     }
+}
+
+/// Whether each left row meets at most one right row.
+fn at_most_one_match(left: &Plan, right: &Plan, on: &[spg_expr::Expr]) -> bool {
+    let (_, keys) = equated(on, left, right);
+    props(right).unique(&keys)
 }
 
 fn retain_by<T>(list: &mut Vec<T>, keep: &[bool]) {

@@ -6,12 +6,12 @@ use spg_expr::{ColId, Expr};
 
 use crate::props::props;
 use crate::rules::logic::{as_column, nullable};
-use crate::tree::{uses, visit_mut};
+use crate::tree::{ColSet, uses, visit_mut};
 use crate::{Join, JoinKind, Plan};
 
 /// Rewrites `Filter [mark]` and `Filter [NOT mark]` whose mark nothing else reads.
-pub(super) fn to_semi(plan: &mut Plan) {
-    let uses = uses(plan);
+pub(super) fn to_semi(plan: &mut Plan, output: &ColSet) {
+    let uses = uses(plan, output);
     visit_mut(plan, &mut |p| {
         if let Plan::Filter { input, predicate } = p {
             predicate.retain(|e| !absorb(e, input, &uses));

@@ -18,11 +18,11 @@ use spg_types::Result;
 
 use crate::props::PropsOf;
 use crate::rules::Context;
-use crate::tree::{col, filtered, free, join, output, projected, reads, take};
-use crate::{JoinKind, Plan};
+use crate::tree::{filtered, free, join, output, projected, reads, take};
+use crate::{JoinKind, OutCol, Plan};
 
 pub(crate) fn run(mut plan: Plan, cx: &mut Context<'_>) -> Result<Plan> {
-    marks::to_semi(&mut plan);
+    marks::to_semi(&mut plan, &cx.output);
     unnest(plan, cx)
 }
 
@@ -90,9 +90,8 @@ fn table_function(
     }
 }
 
-/// `plan` with a column list in front of what it had, for joins whose output order must be restored.
-fn restore(plan: Plan, left: &[crate::OutCol], right: &[crate::OutCol]) -> Plan {
-    let columns: Vec<_> = left.iter().chain(right).cloned().collect();
-    debug_assert!(columns.iter().map(col).all(|e| matches!(e, Expr::Column { .. })));
+/// `plan` reduced to a dependent join's columns in their order.
+fn restore(plan: Plan, left: &[OutCol], right: &[OutCol]) -> Plan {
+    let columns: Vec<OutCol> = left.iter().chain(right).cloned().collect();
     projected(plan, &columns)
 }

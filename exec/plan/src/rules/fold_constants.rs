@@ -1,0 +1,255 @@
+//! Computes what is known before any row is read, and simplifies what surrounds it: booleans, CASE, COALESCE, IN, IS
+//! NULL on columns that never are.
+//!
+//! A call whose folding fails stays as it is: it fails when, and only if, a row reaches it.
+
+use spg_expr::{Comparison, Compiled, EvalContext, Expr, Volatility};
+use spg_types::{Category, Datum, Result};
+
+use super::Context;
+use super::logic::{as_column, nullable};
+use crate::props::PropsOf;
+use crate::tree::{ColSet, exprs, exprs_mut, take};
+use crate::{Join, Plan};
+
+pub(crate) fn run(mut plan: Plan, cx: &mut Context<'_>) -> Result<Plan> {
+    node(&mut plan, cx, &mut PropsOf::default());
+    Ok(plan)
+}
+
+fn node(plan: &mut Plan, cx: &Context<'_>, props: &mut PropsOf) {
+    if let Plan::With { cte, definition, body, .. } = plan {
+        node(definition, cx, props);
+        props.define(*cte, definition);
+        node(body, cx, props);
+        return;
+    }
+    plan.inputs_mut().into_iter().for_each(|p| node(p, cx, props));
+    let mut asks = false;
+    for e in exprs(plan) {
+        e.visit(&mut |e| asks |= matches!(e, Expr::IsNull(_) | Expr::Coalesce { .. }));
+    }
+    let mut not_null = ColSet::new();
+    if asks {
+        for p in plan.inputs() {
+            not_null.extend(props.of(p).not_null);
+        }
+        // A join's condition sees both inputs before padding; a scan's filter sees the table.
+        if let Plan::Scan(s) = plan {
+            let declared = |i: usize| s.table.columns.get(i).is_some_and(|c| c.not_null);
+            not_null.extend(s.columns.iter().filter(|(_, i)| declared(*i)).map(|(c, _)| c.id));
+        }
+    }
+    let folder = Folder { cx, not_null };
+    for e in exprs_mut(plan) {
+        folder.fold(e);
+    }
+    match plan {
+        Plan::Filter { input, predicate } => {
+            conjuncts(predicate);
+            if predicate.is_empty() {
+                *plan = take(input);
+            }
+        }
+        Plan::Join(Join { on, .. }) | Plan::Apply { on, .. } => conjuncts_of(on),
+        Plan::Scan(s) => conjuncts_of(&mut s.filter),
+        _ => {}
+    }
+}
+
+/// Splits conjuncts and drops those that are true.
+fn conjuncts_of(list: &mut Vec<Expr>) {
+    *list = std::mem::take(list).into_iter().flat_map(Expr::into_conjuncts).collect();
+}
+
+/// The same where NULL means false.
+fn conjuncts(list: &mut Vec<Expr>) {
+    conjuncts_of(list);
+    if list.iter().any(|e| matches!(e, Expr::Const { value: Datum::Null | Datum::Bool(false), .. })) {
+        *list = vec![Expr::boolean(false)];
+    }
+}
+
+struct Folder<'a> {
+    cx: &'a Context<'a>,
+    not_null: ColSet,
+}
+
+impl Folder<'_> {
+    fn fold(&self, e: &mut Expr) {
+        e.rewrite(&mut |e| self.step(e));
+    }
+
+    /// One node whose children are folded.
+    fn step(&self, e: &mut Expr) {
+        let new = match e {
+            Expr::Call { function, args, ty, .. } => {
+                let null = args.iter().any(|a| matches!(a, Expr::Const { value: Datum::Null, .. }));
+                if function.strict && null && function.volatility != Volatility::Volatile {
+                    Some(Expr::null(*ty))
+                } else if function.volatility == Volatility::Immutable {
+                    self.value(e)
+                } else {
+                    None
+                }
+            }
+            Expr::Cast { .. } if self.foldable_cast(e) => self.value(e),
+            Expr::And(parts) => junction(parts, true),
+            Expr::Or(parts) => junction(parts, false).or_else(|| in_list(parts)),
+            Expr::Not(inner) => self.negated(inner),
+            Expr::IsNull(inner) => match &**inner {
+                Expr::Const { value, .. } => Some(Expr::boolean(value.is_null())),
+                inner if !nullable(inner, &self.not_null) && is_simple(inner) => Some(Expr::boolean(false)),
+                _ => None,
+            },
+            Expr::Case { branches, otherwise, ty } => {
+                branches.retain(|(c, _)| !matches!(c, Expr::Const { value: Datum::Null | Datum::Bool(false), .. }));
+                if let Some(at) = branches.iter().position(|(c, _)| c.is_bool(true)) {
+                    let result = branches.remove(at).1;
+                    branches.truncate(at);
+                    *otherwise = Some(Box::new(result));
+                }
+                match (branches.is_empty(), otherwise) {
+                    (true, Some(e)) => Some((**e).clone()),
+                    (true, None) => Some(Expr::null(*ty)),
+                    _ => None,
+                }
+            }
+            Expr::Coalesce { args, ty } => {
+                args.retain(|a| !matches!(a, Expr::Const { value: Datum::Null, .. }));
+                if let Some(at) = args.iter().position(|a| !nullable(a, &self.not_null)) {
+                    args.truncate(at + 1);
+                }
+                match args.len() {
+                    0 => Some(Expr::null(*ty)),
+                    1 => Some(args[0].clone()).filter(|a| a.ty().repr() == ty.repr()),
+                    _ => None,
+                }
+            }
+            Expr::InList { input, list, negated } => {
+                let mut distinct: Vec<Expr> = vec![];
+                for e in list.drain(..) {
+                    if !distinct.contains(&e) {
+                        distinct.push(e);
+                    }
+                }
+                *list = distinct;
+                match (list.as_slice(), &**input) {
+                    ([one], input) => {
+                        let op = if *negated { Comparison::NotEq } else { Comparison::Eq };
+                        self.cx.compare(op, input.clone(), one.clone()).ok()
+                    }
+                    (_, Expr::Const { .. }) => self.value(e),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        if let Some(new) = new {
+            *e = new;
+        }
+    }
+
+    fn negated(&self, inner: &Expr) -> Option<Expr> {
+        let not = |e: &Expr| {
+            let mut e = Expr::Not(Box::new(e.clone()));
+            self.step(&mut e);
+            e
+        };
+        match inner {
+            Expr::Const { value: Datum::Bool(b), .. } => Some(Expr::boolean(!b)),
+            Expr::Const { value: Datum::Null, .. } => Some(inner.clone()),
+            Expr::Not(e) => Some((**e).clone()),
+            Expr::And(parts) => Some(Expr::Or(parts.iter().map(not).collect())),
+            Expr::Or(parts) => Some(Expr::And(parts.iter().map(not).collect())),
+            Expr::InList { input, list, negated } => {
+                Some(Expr::InList { input: input.clone(), list: list.clone(), negated: !negated })
+            }
+            e => {
+                let (op, a, b) = e.as_comparison()?;
+                self.cx.compare(op.negate(), a.clone(), b.clone()).ok()
+            }
+        }
+    }
+
+    /// Whether a cast gives the same in every session: those that read or print dates, times and intervals as text
+    /// depend on settings, those from and to timestamptz on the time zone.
+    fn foldable_cast(&self, e: &Expr) -> bool {
+        let Expr::Cast { input, ty, .. } = e else { return false };
+        if self.cx.env.ctx.is_some() {
+            return true;
+        }
+        let from = input.ty();
+        let moment = |t: spg_types::SqlType| matches!(t.def.category, Category::DateTime | Category::Timespan);
+        let text = |t: spg_types::SqlType| matches!(t.def.category, Category::String | Category::Unknown);
+        let zoned = |t: spg_types::SqlType| t.is(&spg_types::def::TIMESTAMPTZ);
+        !(moment(from) && text(*ty)) && !(text(from) && moment(*ty)) && zoned(from) == zoned(*ty)
+    }
+
+    /// The value of an expression whose children are constants.
+    fn value(&self, e: &Expr) -> Option<Expr> {
+        if e.children().iter().any(|c| !matches!(c, Expr::Const { .. })) {
+            return None;
+        }
+        let detached = EvalContext::detached();
+        let ctx = self.cx.env.ctx.unwrap_or(&detached);
+        let column = Compiled::new(e, &|_| None).and_then(|c| c.eval(ctx, &[], 1)).ok()?;
+        let value = column.datum(0, e.ty()).ok()?;
+        Some(Expr::Const { value, ty: e.ty() })
+    }
+}
+
+/// Nothing in it can fail, so that it may go unevaluated.
+fn is_simple(e: &Expr) -> bool {
+    matches!(e, Expr::Column { .. } | Expr::Const { .. })
+}
+
+/// AND (`all`) or OR without the parts that decide nothing; a constant when one part decides everything.
+fn junction(parts: &mut Vec<Expr>, all: bool) -> Option<Expr> {
+    let mut flat = vec![];
+    for p in std::mem::take(parts) {
+        match p {
+            Expr::And(inner) if all => flat.extend(inner),
+            Expr::Or(inner) if !all => flat.extend(inner),
+            p => flat.push(p),
+        }
+    }
+    flat.retain(|p| !p.is_bool(all));
+    if flat.iter().any(|p| p.is_bool(!all)) {
+        return Some(Expr::boolean(!all));
+    }
+    for p in flat {
+        if !parts.contains(&p) {
+            parts.push(p);
+        }
+    }
+    match parts.len() {
+        0 => Some(Expr::boolean(all)),
+        1 => Some(parts.swap_remove(0)),
+        _ => None,
+    }
+}
+
+/// `c = 1 OR c = 2 OR c IN (3, 4)` as one list.
+fn in_list(parts: &[Expr]) -> Option<Expr> {
+    let mut column: Option<Expr> = None;
+    let mut list = vec![];
+    for p in parts {
+        let (input, values) = match p {
+            Expr::InList { input, list, negated: false } => ((**input).clone(), list.clone()),
+            p => {
+                let (Comparison::Eq, a, b) = p.as_comparison()? else { return None };
+                let (a, b) = if as_column(a).is_some() { (a, b) } else { (b, a) };
+                (a.clone(), vec![b.clone()])
+            }
+        };
+        as_column(&input)?;
+        let fits = |v: &Expr| matches!(v, Expr::Const { .. }) && v.ty().same_def(input.ty()) && v.ty().repr() == input.ty().repr();
+        if column.as_ref().is_some_and(|c| *c != input) || !values.iter().all(fits) {
+            return None;
+        }
+        column = Some(input);
+        list.extend(values);
+    }
+    Some(Expr::InList { input: Box::new(column?), list, negated: false })
+}
