@@ -23,7 +23,7 @@ use crate::store::Store;
 use crate::table::Batch;
 
 /// Operations wait in memory until they take this much, then go ahead into the log.
-const STREAM_BYTES: usize = 1 << 20;
+const STREAM_BYTES: usize = 256 << 10;
 
 /// The one transaction that writes. It holds the write lock; dropped without [`WriteTxn::commit`], it is rolled back.
 pub struct WriteTxn {
@@ -78,6 +78,11 @@ impl WriteTxn {
     /// The database as this transaction sees it, its own changes included.
     pub fn snapshot(&self) -> Arc<DbSnapshot> {
         self.draft.clone()
+    }
+
+    /// Whether a commit would change anything.
+    pub fn has_changes(&self) -> bool {
+        self.changed
     }
 
     /// Adds rows, one array per column, each of its column's type (strings may be dictionaries); the new row ids. NOT NULL and

@@ -95,7 +95,6 @@ impl Log {
     /// Queues a transaction's commit frame. `queued` runs while nothing else can join the queue, so that the order of what
     /// it publishes is the order of the log. `completion` is called when the commit is durable or has failed; without one,
     /// the log syncs at its leisure. The error of the failure when one has come since `generation`.
-    #[allow(clippy::too_many_arguments)]
     pub fn commit(
         &self,
         generation: u64,

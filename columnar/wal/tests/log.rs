@@ -1,4 +1,5 @@
 //! The log on good and bad disks: what recovery reads back, what it refuses, what a failure costs.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -22,6 +22,6 @@ impl CatalogView for SnapshotCatalog<'_> {
     }
 
     fn has_schema(&self, name: &str) -> bool {
-        self.0.schemas().iter().any(|s| s == name)
+        self.0.schemas().any(|s| s == name)
     }
 }

@@ -512,7 +512,7 @@ impl Session {
                 .columns
                 .iter()
                 .zip(&c.table.columns)
-                .map(|(column, d)| ddl::stored(column, batch.rows, d.ty))
+                .map(|(column, d)| stored(column, batch.rows, d.ty))
                 .collect::<Result<Vec<_>>>()?;
             rows += batch.rows as u64;
             self.begin_if_needed().write()?.append(table, arrays)?;
@@ -621,6 +621,16 @@ impl Session {
             _ => Err(Error::internal("not a statement about roles")),
         }
     }
+}
+
+/// A result column as the table stores it.
+fn stored(column: &spg_expr::Column, rows: usize, ty: SqlType) -> Result<arrow::array::ArrayRef> {
+    let array = column.to_array(rows)?;
+    let flat = match array.data_type() {
+        arrow::datatypes::DataType::Dictionary(_, values) => (**values).clone(),
+        other => other.clone(),
+    };
+    if flat == ty.data_type() { Ok(array) } else { Err(Error::internal("a query's column is not of its table's type")) }
 }
 
 fn changed_role(mut role: spg_store::Role, options: &RoleOptions) -> Result<spg_store::Role> {

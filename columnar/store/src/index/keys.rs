@@ -14,6 +14,9 @@ pub(crate) trait KeyArray: Clone + Debug + Default + Send + Sync + 'static {
 
     fn with_capacity(keys: usize) -> Self;
     fn len(&self) -> usize;
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
     fn get(&self, i: usize) -> &Self::Key;
     fn push(&mut self, key: &Self::Key);
     fn insert(&mut self, i: usize, key: &Self::Key);

@@ -273,7 +273,7 @@ impl IndexSnapshot {
             }
         });
         with_keys!(&self.tree, &sorted.keys, (tree, keys) => {
-            if keys.len() == 0 || tree.last_key().is_none_or(|last| last < keys.get(0)) {
+            if keys.is_empty() || tree.last_key().is_none_or(|last| last < keys.get(0)) {
                 return None;
             }
             let mut finger = tree.finger();

@@ -734,7 +734,7 @@ mod tests {
         let mut model = BTreeSet::new();
         let mut row = 0;
         let keys = [50, 2000, 1_000_000][seed as usize % 3];
-        let mut held: Vec<(Tree<K>, BTreeSet<(K::Owned, u64)>)> = Vec::new();
+        let mut held = Vec::new();
         for step in 0..60 {
             match rng.random_range(0..5) {
                 0 => {
