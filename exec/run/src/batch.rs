@@ -84,11 +84,6 @@ impl Batch {
         self.columns.get(i).ok_or_else(|| Error::internal("a batch lacks a column"))
     }
 
-    /// All columns as they are.
-    pub(crate) fn into_columns(self) -> Vec<BatchColumn> {
-        self.columns
-    }
-
     /// Adds a column.
     pub(crate) fn push(&mut self, column: BatchColumn) {
         self.columns.push(column);

@@ -1,6 +1,6 @@
 //! Fixed-width columns as 64-bit integers: what keys, join filters and sorts on such columns work with.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType, TimeUnit,
     TimestampMicrosecondType,
@@ -68,11 +68,6 @@ pub(crate) fn int_at(array: &dyn Array, row: usize) -> Option<i64> {
     with_ints!(array, values => values.get(row).map(|v| i64::from(*v)), else None)
 }
 
-/// All values of an integer-like array widened; what stands under NULLs is arbitrary.
-pub(crate) fn widen(array: &ArrayRef) -> Option<Vec<i64>> {
-    with_ints!(array.as_ref(), values => Some(values.iter().map(|v| i64::from(*v)).collect()), else None)
-}
-
 /// Smallest and largest valid value; `None` without any.
 pub(crate) fn int_bounds(array: &ArrayRef) -> Option<(i64, i64)> {
     with_ints!(array.as_ref(), values => {
@@ -110,10 +105,4 @@ pub(crate) fn narrow_ints(values: Vec<i64>, nulls: Option<arrow::buffer::NullBuf
         DataType::Timestamp(TimeUnit::Microsecond, _) => make!(TimestampMicrosecondType, i64),
         _ => return None,
     })
-}
-
-/// Whether an array is integer-like.
-pub(crate) fn is_int_array(array: &dyn Array) -> bool {
-    let _ = array.as_any_dictionary_opt();
-    with_ints!(array, _values => true, else false)
 }

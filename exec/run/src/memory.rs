@@ -133,12 +133,6 @@ impl Reservation {
         }
     }
 
-    /// Adds what another holds.
-    pub(crate) fn absorb(&mut self, mut other: Reservation) {
-        self.bytes += other.bytes;
-        other.bytes = 0;
-    }
-
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -117,6 +117,24 @@ impl Run {
         }
     }
 
+    /// A run of a program inside this one, on one worker; its results are kept until they are taken.
+    pub(crate) fn nested(&self, program: &Program) -> Run {
+        Run {
+            snapshot: self.snapshot.clone(),
+            ctx: self.ctx.clone(),
+            memory: self.memory.clone(),
+            cancel: self.cancel.clone(),
+            batch_size: self.batch_size,
+            parallelism: 1,
+            outcome: Outcome::new(usize::MAX),
+            slots: (0..program.slots).map(|_| OnceLock::new()).collect(),
+            stages: program.stages.iter().map(|_| OnceLock::new()).collect(),
+            sinks: program.sinks.iter().map(|_| OnceLock::new()).collect(),
+            opening: Mutex::new(()),
+            profile: None,
+        }
+    }
+
     /// 57014 or 57P01 when the query is to end.
     pub(crate) fn check(&self) -> Result<()> {
         self.cancel.check()?;

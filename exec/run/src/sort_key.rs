@@ -42,6 +42,11 @@ impl SortSpec {
         Self { parts, bits }
     }
 
+    /// Whether there is nothing to sort by.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The lowest position among the sort columns.
     pub(crate) fn first_column(&self) -> usize {
         self.parts.iter().map(|p| p.column).min().unwrap_or(0)

@@ -10,8 +10,12 @@ mod join;
 mod limit;
 mod project;
 mod scan;
+mod series;
 mod sort;
+mod union;
 mod values;
+mod window;
+mod with;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -132,7 +136,29 @@ impl Lowering {
             Plan::Distinct { input, on } => self.lower_distinct(plan, input, on.as_deref(), need),
             Plan::Join(join) => self.lower_join(plan, join, need),
             Plan::Sort { input, keys, limit } => self.lower_sort(plan, input, keys, *limit, need),
-            other => Err(Error::internal(format!("no lowering for {other:?}"))),
+            Plan::Window { input, partition, order, calls } => {
+                self.lower_window(plan, input, partition, order, calls, need)
+            }
+            Plan::Union { inputs, columns } => self.lower_union(plan, inputs, columns, need),
+            Plan::SetOp { kind, all, left: (l, from_l), right: (r, from_r), columns } => {
+                self.lower_set_op(plan, (*kind, *all), (l, from_l), (r, from_r), columns)
+            }
+            Plan::With { cte, definition, body, .. } => self.lower_with(plan, *cte, definition, body, need),
+            Plan::CteScan { cte, columns, .. } => self.lower_cte_scan(plan, *cte, columns, need),
+            Plan::Recursive { cte, distinct, base: (b, from_b), step: (s, from_s), columns, .. } => {
+                self.lower_recursive(plan, (*cte, *distinct), (b, from_b), (s, from_s), columns)
+            }
+            Plan::TableFunction { name, args, columns, ordinality } => {
+                self.lower_table_function(plan, name, args, columns, ordinality.as_ref())
+            }
+            Plan::ProjectSet { input, name, args, columns, ordinality } => {
+                self.lower_project_set(plan, input, (*name, args), columns, ordinality.as_ref(), need)
+            }
+            Plan::Apply { .. } => Err(Error::internal("a dependent join was not turned into a join")),
+            Plan::Modify(_) => {
+                let message = "WITH clause containing a data-modifying statement must be at the top level";
+                Err(Error::unsupported(message))
+            }
         }
     }
 

@@ -26,11 +26,6 @@ impl Materialized {
     pub(crate) fn new(batches: Vec<(Vec<Column>, usize)>) -> Self {
         Self { batches, memory: Vec::new() }
     }
-
-    /// Rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.batches.iter().map(|(_, rows)| rows).sum()
-    }
 }
 
 /// Bytes that the columns of a batch take.

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::datatypes::DataType;
 use parking_lot::Mutex;
-use spg_expr::Column;
 use spg_types::{Error, Result};
 
 use crate::batch::{Batch, BatchColumn};
@@ -236,12 +235,5 @@ impl Source for SortScan {
         *at += rows;
         let columns = sorted.columns.iter().map(|c| BatchColumn::indexed(c.clone(), index.clone())).collect();
         Ok(Some(Batch::from_columns(columns, rows)))
-    }
-}
-
-impl Sorted {
-    /// A sorted column, gathered.
-    pub(crate) fn column(&self, i: usize) -> Result<Column> {
-        Ok(Column::Array(gather(&self.columns[i], &self.order)?))
     }
 }

@@ -45,6 +45,11 @@ impl Values {
         Ok(Self { types, cells, rows: count })
     }
 
+    /// No rows and no columns.
+    pub(crate) fn none() -> Self {
+        Self { types: Vec::new(), cells: Vec::new(), rows: 0 }
+    }
+
     fn batch(&self, run: &Run, from: usize, rows: usize) -> Result<Batch> {
         let width = self.types.len();
         let columns = (0..width).map(|c| {

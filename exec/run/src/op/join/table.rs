@@ -106,7 +106,7 @@ pub(crate) struct JoinTable {
     /// Rows that have met a match, where somebody asks.
     matched: Vec<AtomicU64>,
     /// What the table takes.
-    pub(crate) memory: Vec<Reservation>,
+    _memory: Vec<Reservation>,
 }
 
 /// The key index of a build side.
@@ -251,7 +251,7 @@ impl JoinTable {
             lists: built.lists,
             null_rows: built.null_rows,
             matched: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            memory,
+            _memory: memory,
         }
     }
 
