@@ -139,9 +139,11 @@ impl Session {
 
     /// How long the session may stay idle now: `idle_in_transaction_session_timeout` within a transaction.
     pub fn idle_limit(&self) -> Option<Duration> {
+        if self.transaction_status() == TransactionStatus::Idle {
+            return None;
+        }
         let ms = self.settings.number("idle_in_transaction_session_timeout");
-        (ms > 0 && self.transaction_status() != TransactionStatus::Idle)
-            .then(|| Duration::from_millis(ms.unsigned_abs()))
+        (ms > 0).then(|| Duration::from_millis(ms.unsigned_abs()))
     }
 
     /// Every ParameterStatus, for the start of the session.

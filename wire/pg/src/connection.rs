@@ -81,11 +81,10 @@ impl<E: Engine> Connection<E> {
         let Some((tag, body)) = self.input.peek_message().map_err(End::Fatal)? else {
             return self.wait().await;
         };
-        let backend = self.registered.backend.clone();
-        backend.set_busy(true);
+        self.registered.backend.set_busy(true);
         // The session guards itself against panics in queries; one that gets here leaves it in an unknown state.
         let handled = catch_unwind(AssertUnwindSafe(|| self.handle(tag, body)));
-        backend.set_busy(false);
+        self.registered.backend.set_busy(false);
         match handled
             .unwrap_or_else(|_| Err(End::Fatal(Error::internal("the session ended by an internal error"))))?
         {

@@ -9,8 +9,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-use super::script::PASSWORD;
-
 /// A message from the server.
 #[derive(Clone, PartialEq)]
 pub struct Message {
@@ -100,7 +98,7 @@ impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         let mut client = Self::open(address);
         client.send(&startup(b"user\0ann\0\0"));
-        let greeting = client.log_in(PASSWORD);
+        let greeting = client.log_in("secret");
         let key = greeting.iter().find(|m| m.tag == 'K').unwrap();
         client.pid.copy_from_slice(&key.body[..4]);
         client.key.copy_from_slice(&key.body[4..]);
