@@ -126,8 +126,20 @@ impl<E: Engine> Connection<E> {
         }
     }
 
+    /// Sends everything; a client that does not take it can still be terminated.
     async fn flush(&mut self) -> Result<(), End> {
-        self.output.flush().await.map_err(|_| End::Client)
+        let backend = &self.registered.backend;
+        loop {
+            tokio::select! {
+                biased;
+                result = self.output.flush() => return result.map_err(|_| End::Client),
+                () = backend.wake.notified() => {
+                    if backend.interrupt.is_terminated() {
+                        return Err(End::Fatal(admin_shutdown()));
+                    }
+                }
+            }
+        }
     }
 
     /// Waits until a commit is on disk, without holding a thread. False when it has failed: its tag is taken back for
