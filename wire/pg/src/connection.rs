@@ -14,7 +14,7 @@ use spg_types::{Error, Result, SqlState};
 use tokio::sync::oneshot;
 
 use crate::client::PgClient;
-use crate::engine::{Commit, Engine};
+use crate::engine::{Commit, Engine, Interrupt};
 use crate::input::{Input, Read};
 use crate::message::{self, Bind, Frontend, HEADER, Target};
 use crate::output::{FLUSH_BYTES, Output};
