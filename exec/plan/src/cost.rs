@@ -13,9 +13,9 @@ const OUTPUT: f64 = 0.4;
 /// Comparing two rows in a nested loop.
 const PAIR: f64 = 0.06;
 /// Finding a key in an index and fetching its row.
-pub(crate) const INDEX_PROBE: f64 = 12.0;
+pub(crate) const INDEX_PROBE: f64 = 60.0;
 /// Fetching one more row of an index range.
-pub(crate) const INDEX_ROW: f64 = 2.0;
+pub(crate) const INDEX_ROW: f64 = 40.0;
 
 /// How much slower a hash table of `rows` is for missing the caches.
 fn miss(rows: f64) -> f64 {

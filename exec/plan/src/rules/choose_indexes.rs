@@ -190,7 +190,8 @@ fn lookup(j: &mut Join, estimator: &mut Estimator<'_>) {
                 None => break,
             }
         }
-        if keys.len() > best.as_ref().map_or(0, |b| b.keys.len()) {
+        // A lookup takes the whole key.
+        if keys.len() == index.columns.len() && (index.unique || best.is_none()) {
             best = Some(IndexLookup { index: index.id, keys });
         }
     }

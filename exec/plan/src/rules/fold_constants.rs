@@ -4,7 +4,7 @@
 //! A call whose folding fails stays as it is: it fails when, and only if, a row reaches it.
 
 use spg_expr::{Comparison, Compiled, EvalContext, Expr, Volatility};
-use spg_types::{Category, Datum, Result};
+use spg_types::{Category, Datum, Repr, Result};
 
 use super::Context;
 use super::logic::{as_column, nullable};
@@ -88,7 +88,7 @@ impl Folder<'_> {
                 if function.strict && null && function.volatility != Volatility::Volatile {
                     Some(Expr::null(*ty))
                 } else if function.volatility == Volatility::Immutable {
-                    self.value(e)
+                    self.value(e).or_else(|| self.in_column_type(e))
                 } else {
                     None
                 }
@@ -169,6 +169,45 @@ impl Folder<'_> {
                 let (op, a, b) = e.as_comparison()?;
                 self.cx.compare(op.negate(), a.clone(), b.clone()).ok()
             }
+        }
+    }
+
+    /// A comparison of a column with a constant of a wider type, as one with a constant of the column's type: scans and
+    /// indexes understand it. Dates with timestamps; integers with wider integers.
+    fn in_column_type(&self, e: &Expr) -> Option<Expr> {
+        let (op, a, b) = e.as_comparison()?;
+        let (op, column, constant) = match (a, b) {
+            (Expr::Column { .. }, Expr::Const { .. }) => (op, a, b),
+            (Expr::Const { .. }, Expr::Column { .. }) => (op.swap(), b, a),
+            _ => return None,
+        };
+        let Expr::Const { value, ty } = constant else { return None };
+        let to = column.ty();
+        let narrower = |value: Datum| Expr::Const { value, ty: to };
+        match (to.repr(), value) {
+            (Repr::Date, Datum::Timestamp(us)) if ty.is(&spg_types::def::TIMESTAMP) => {
+                const DAY: i64 = 86_400_000_000;
+                let day = i32::try_from(us.div_euclid(DAY)).ok().filter(|_| *us != i64::MIN && *us != i64::MAX)?;
+                let midnight = us.rem_euclid(DAY) == 0;
+                let op = match op {
+                    // Within a day, a date is before the moment when it is that day or earlier.
+                    Comparison::Lt if !midnight => Comparison::LtEq,
+                    Comparison::GtEq if !midnight => Comparison::Gt,
+                    Comparison::Eq | Comparison::NotEq if !midnight => return None,
+                    op => op,
+                };
+                self.cx.compare(op, column.clone(), narrower(Datum::Date(day))).ok()
+            }
+            (Repr::Int16, Datum::Int32(v)) => {
+                self.cx.compare(op, column.clone(), narrower(Datum::Int16((*v).try_into().ok()?))).ok()
+            }
+            (Repr::Int16, Datum::Int64(v)) => {
+                self.cx.compare(op, column.clone(), narrower(Datum::Int16((*v).try_into().ok()?))).ok()
+            }
+            (Repr::Int32, Datum::Int64(v)) if to.is(&spg_types::def::INT4) => {
+                self.cx.compare(op, column.clone(), narrower(Datum::Int32((*v).try_into().ok()?))).ok()
+            }
+            _ => None,
         }
     }
 

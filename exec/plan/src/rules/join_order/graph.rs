@@ -27,8 +27,8 @@ pub(super) struct Relation {
     pub(super) cost: f64,
     pub(super) at_most_one: bool,
     columns: ColSet,
-    /// Leading columns of indexes, for a bare scan: what a lookup join can use.
-    pub(super) indexed: Vec<ColId>,
+    /// Key columns of the indexes of a bare scan: what a lookup join can use.
+    indexed: Vec<Vec<ColId>>,
 }
 
 /// How a dependent relation is applied.
@@ -229,8 +229,11 @@ impl Graph {
         }
         let core = self.core(set);
         let ops = set & !core;
+        if core == 0 {
+            // The inner side of a join by itself.
+            return self.relations[set.trailing_zeros() as usize].rows.rows;
+        }
         let size = match core.count_ones() {
-            0 => 1.0,
             1 => self.relations[core.trailing_zeros() as usize].rows.rows,
             _ => {
                 // The last relation joins the others.
@@ -297,11 +300,11 @@ impl Graph {
 
     /// Whether the join of `a` with the scan `b` could look `b` up in an index.
     pub(super) fn lookup(&self, a: Set, b: usize) -> bool {
-        let indexed = &self.relations[b].indexed;
-        let of_class = |c: &Class| {
-            c.reads & a != 0 && c.members.iter().any(|m| m.relation == b && indexed.contains(&m.id))
+        let equated = |id: &ColId| {
+            let of = |c: &&Class| c.members.iter().any(|m| m.relation == b && m.id == *id);
+            self.classes.iter().filter(of).any(|c| c.reads & a != 0)
         };
-        !indexed.is_empty() && self.classes.iter().any(of_class)
+        self.relations[b].indexed.iter().any(|key| key.iter().all(equated))
     }
 
     /// The plan of a join tree, with every predicate where its columns first meet.
@@ -365,9 +368,9 @@ pub(super) fn members(set: Set) -> impl Iterator<Item = usize> {
     (0..64).filter(move |i| set >> i & 1 == 1)
 }
 
-/// The first columns of the indexes of a bare scan.
-fn indexed(plan: &Plan) -> Vec<ColId> {
+/// The key columns of the indexes of a bare scan.
+fn indexed(plan: &Plan) -> Vec<Vec<ColId>> {
     let Plan::Scan(s) = plan else { return vec![] };
     let id_of = |i: usize| s.columns.iter().find(|(_, at)| *at == i).map(|(c, _)| c.id);
-    s.table.indexes.iter().filter_map(|i| id_of(i.columns.first()?.column)).collect()
+    s.table.indexes.iter().filter_map(|i| i.columns.iter().map(|k| id_of(k.column)).collect()).collect()
 }
