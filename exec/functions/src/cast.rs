@@ -9,6 +9,8 @@ use std::sync::{Arc, LazyLock};
 use spg_expr::{BindArgs, CastContext, CastDef, Column, EvalContext, Kernel};
 use spg_types::{Result, TYPES, def};
 
+pub(crate) use number::numeric_to_f64;
+
 /// Every cast.
 pub(crate) static LIST: LazyLock<Vec<&'static CastDef>> = LazyLock::new(|| {
     let written = number::LIST.iter().chain(moment::LIST).chain(string::LIST).collect::<Vec<_>>();

@@ -18,14 +18,6 @@ pub(crate) fn float_underflow() -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow")
 }
 
-pub(crate) fn date_out_of_range() -> Error {
-    Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range")
-}
-
-pub(crate) fn timestamp_out_of_range() -> Error {
-    Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range")
-}
-
 pub(crate) fn invalid_parameter(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }

@@ -18,15 +18,15 @@ pub(crate) struct Options {
     /// `i`: case does not matter.
     pub(crate) ignore_case: bool,
     /// `n`, `m`: `.` and negated brackets stop at newlines, `^` and `$` match there.
-    newline: bool,
+    pub(crate) newline: bool,
     /// `p`: `.` and brackets stop at newlines.
-    partial: bool,
+    pub(crate) partial: bool,
     /// `w`: `^` and `$` match at newlines.
-    anchors: bool,
+    pub(crate) anchors: bool,
     /// `x`: white space and comments are ignored.
-    expanded: bool,
+    pub(crate) expanded: bool,
     /// `q`: not a pattern but a text.
-    literal: bool,
+    pub(crate) literal: bool,
 }
 
 impl Options {

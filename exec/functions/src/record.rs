@@ -17,6 +17,18 @@ pub(crate) const FUNCTION: Function = Function {
 /// [`FUNCTION`] that never fails.
 pub(crate) const TOTAL: Function = Function { infallible: true, ..FUNCTION };
 
+/// [`TOTAL`] that gives the same throughout a statement.
+pub(crate) const STABLE: Function = Function { volatility: Volatility::Stable, ..TOTAL };
+
+/// [`TOTAL`] that gives something else each time.
+pub(crate) const RANDOM: Function = Function { volatility: Volatility::Volatile, ..TOTAL };
+
+/// [`FUNCTION`] that sees NULL.
+pub(crate) const LENIENT: Function = Function { strict: false, ..FUNCTION };
+
+/// [`FUNCTION`] that the session's settings bear upon.
+pub(crate) const SETTING: Function = Function { volatility: Volatility::Stable, ..FUNCTION };
+
 /// Parameter types by name.
 pub(crate) mod arg {
     use spg_expr::ArgType;
@@ -67,3 +79,22 @@ macro_rules! sig {
     };
 }
 pub(crate) use sig;
+
+/// A family's records and its list: `TOTAL NAME: "name", "What it does.", "example" => "result", [signatures];`
+macro_rules! functions {
+    ($($base:ident $name:ident: $sql:literal, $doc:literal, $example:literal => $result:literal, $signatures:expr;)*) => {
+        $(
+            #[doc = concat!("`", $sql, "`")]
+            static $name: spg_expr::Function = spg_expr::Function {
+                name: $sql,
+                doc: $doc,
+                example: ($example, $result),
+                signatures: &$signatures,
+                ..$crate::record::$base
+            };
+        )*
+        /// The family.
+        pub(super) static LIST: &[&spg_expr::Function] = &[$(&$name),*];
+    };
+}
+pub(crate) use functions;

@@ -6,11 +6,10 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::IntervalMonthDayNano as Interval;
 use spg_expr::arity::{Arg, Lane, Ret, Strict};
 use spg_expr::{BindArgs, EvalContext};
-use spg_types::{Numeric, Repr, Result, SqlType};
+use spg_types::{Numeric, Repr, Result, SqlType, datetime};
 
 use super::groups::{Kind, Values};
 use crate::decimal::fixed;
-use crate::moment;
 
 /// What becomes of a total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -349,20 +348,20 @@ impl Kind for Spans {
 
     fn add(&self, state: &mut Self::State, input: &Self::Input, row: usize) -> Result<()> {
         state.count += 1;
-        state.sum = moment::plus(state.sum, input.get(row))?;
+        state.sum = datetime::add_intervals(state.sum, input.get(row))?;
         Ok(())
     }
 
     fn merge(&self, to: &mut Self::State, from: &Self::State) -> Result<()> {
         to.count += from.count;
-        to.sum = moment::plus(to.sum, from.sum)?;
+        to.sum = datetime::add_intervals(to.sum, from.sum)?;
         Ok(())
     }
 
     fn finish(&self, _: &EvalContext, states: &[Self::State]) -> Result<ArrayRef> {
         results::<_, Interval>(states, self.ty, |s| match self.finish {
             Finish::Sum => Ok(s.sum),
-            Finish::Average => moment::divided(s.sum, s.count as f64),
+            Finish::Average => datetime::divide_interval(s.sum, s.count as f64),
         })
     }
 }

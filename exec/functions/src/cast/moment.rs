@@ -6,12 +6,12 @@ use arrow::datatypes::IntervalMonthDayNano as Interval;
 use spg_expr::arity::{ctx_map1, lanes1, map1, try_map1};
 use spg_expr::{BindArgs, CastDef, Kernel};
 use spg_types::datetime::{
-    US_PER_DAY, interval_us, is_infinite, local_to_utc, mask, round_us, split_timestamp, utc_to_local,
+    US_PER_DAY, date_to_timestamp, fit_interval, interval_us, is_infinite, local_to_utc, round_us, split_timestamp,
+    timestamp_to_date, utc_to_local,
 };
 use spg_types::{Result, SqlType};
 
 use super::cast;
-use crate::moment::{date_to_timestamp, interval, timestamp_to_date};
 
 pub(super) static LIST: &[CastDef] = &[
     cast!(DATE, TIMESTAMP, Implicit, |b, _| {
@@ -56,7 +56,7 @@ pub(super) static LIST: &[CastDef] = &[
         .rem_euclid(US_PER_DAY))),
     cast!(INTERVAL, INTERVAL, Implicit, |b, _| {
         let typmod = b.return_type.typmod();
-        try_map1::<Interval, Interval>(b, move |v| cut(v, typmod))
+        map1::<Interval, Interval>(b, move |v| fit_interval(v, typmod))
     }),
 ];
 
@@ -71,36 +71,4 @@ fn rounded(us: i64, ty: SqlType) -> i64 {
 fn round(bind: &BindArgs<'_>) -> Result<Arc<dyn Kernel>> {
     let ty = bind.return_type;
     map1::<i64, i64>(bind, move |us| rounded(us, ty))
-}
-
-/// An interval under a modifier: fields below the last one are dropped, seconds are rounded.
-fn cut(v: Interval, typmod: i32) -> Result<Interval> {
-    use mask::{DAY, HOUR, MINUTE, MONTH, SECOND, YEAR};
-    const HOUR_US: i64 = 3_600_000_000;
-    const MINUTE_US: i64 = 60_000_000;
-    if typmod < 0 {
-        return Ok(v);
-    }
-    let (range, precision) = (typmod >> 16 & 0x7fff, typmod & 0xffff);
-    let us = interval_us(v);
-    let has = |bits: i32| range & bits != 0;
-    let v = if range == 0x7fff || has(SECOND) {
-        v
-    } else if has(MINUTE) {
-        interval(v.months, v.days, us / MINUTE_US * MINUTE_US)?
-    } else if has(HOUR) {
-        interval(v.months, v.days, us / HOUR_US * HOUR_US)?
-    } else if has(DAY) {
-        interval(v.months, v.days, 0)?
-    } else if has(MONTH) {
-        interval(v.months, 0, 0)?
-    } else if has(YEAR) {
-        interval(v.months / 12 * 12, 0, 0)?
-    } else {
-        v
-    };
-    match precision {
-        0..=5 => interval(v.months, v.days, round_us(interval_us(v), 10i64.pow(6 - precision as u32))),
-        _ => Ok(v),
-    }
 }

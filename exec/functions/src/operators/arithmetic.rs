@@ -4,11 +4,11 @@ use arrow::datatypes::IntervalMonthDayNano as Interval;
 use spg_expr::Function;
 use spg_expr::arity::{lanes1, try_map2};
 use spg_simd::Int;
-use spg_types::Numeric;
+use spg_types::{Numeric, datetime};
 
 use crate::arith::{SqlInt, float_div, float_mul, int_div, int_fn, int_op};
 use crate::record::{FUNCTION, sig};
-use crate::{decimal, moment};
+use crate::decimal;
 
 /// The overloads over every pair of integers and of floats, and more.
 macro_rules! arithmetic {
@@ -54,8 +54,8 @@ pub(super) static TIMES: Function = Function {
     example: ("6 * 7", "42"),
     signatures: arithmetic!(int_op Int::mul, |b| float_mul, [
         sig!([NUMERIC, NUMERIC] => of decimal::product_type, decimal::mul),
-        sig!([INTERVAL, FLOAT8] => INTERVAL, |b| try_map2::<Interval, f64, Interval>(b, moment::times)),
-        sig!([FLOAT8, INTERVAL] => INTERVAL, |b| try_map2::<f64, Interval, Interval>(b, |f, i| moment::times(i, f))),
+        sig!([INTERVAL, FLOAT8] => INTERVAL, |b| try_map2::<Interval, f64, Interval>(b, datetime::multiply_interval)),
+        sig!([FLOAT8, INTERVAL] => INTERVAL, |b| try_map2::<f64, Interval, Interval>(b, |f, i| datetime::multiply_interval(i, f))),
     ]),
     ..FUNCTION
 };
@@ -67,7 +67,7 @@ pub(super) static DIVIDE: Function = Function {
     example: ("7 / 2", "3"),
     signatures: arithmetic!(int_div SqlInt::div, |b| float_div, [
         sig!([NUMERIC, NUMERIC] => NUMERIC, decimal::div),
-        sig!([INTERVAL, FLOAT8] => INTERVAL, |b| try_map2::<Interval, f64, Interval>(b, moment::divided)),
+        sig!([INTERVAL, FLOAT8] => INTERVAL, |b| try_map2::<Interval, f64, Interval>(b, datetime::divide_interval)),
     ]),
     ..FUNCTION
 };

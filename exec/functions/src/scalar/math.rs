@@ -7,6 +7,7 @@ mod rounding;
 
 use spg_expr::Function;
 
+pub(crate) use float::random_u64;
 pub(crate) use power::{CBRT_SIGNATURES, POWER_SIGNATURES, SQRT_FLOAT};
 
 pub(super) static LIST: &[&Function] = &[
