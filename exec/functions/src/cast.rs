@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use spg_expr::{BindArgs, CastContext, CastDef, Column, EvalContext, Kernel};
 use spg_types::{Result, TYPES, def};
 
-pub(crate) use number::numeric_to_f64;
+pub(crate) use number::{f64_to_numeric, numeric_to_f64};
 
 /// Every cast.
 pub(crate) static LIST: LazyLock<Vec<&'static CastDef>> = LazyLock::new(|| {

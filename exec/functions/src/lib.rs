@@ -13,16 +13,17 @@ mod pgregex;
 mod record;
 mod scalar;
 mod text;
+mod window;
 
 use std::sync::LazyLock;
 
-use spg_expr::{Function, Registry};
+use spg_expr::{Aggregate, Function, Registry, WindowFunction};
 
 /// Everything with a name.
 pub fn registry() -> &'static Registry {
     static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
         let functions: Vec<&'static Function> = functions().collect();
-        Registry::new(&functions, aggregate::LIST, &[], &cast::LIST)
+        Registry::new(&functions, aggregate::LIST, window::LIST, &cast::LIST)
     });
     &REGISTRY
 }
@@ -30,6 +31,16 @@ pub fn registry() -> &'static Registry {
 /// Every operator and scalar function.
 pub fn functions() -> impl Iterator<Item = &'static Function> {
     [operators::LIST].into_iter().chain(scalar::LISTS.iter().copied()).flatten().copied()
+}
+
+/// Every aggregate.
+pub fn aggregates() -> &'static [&'static Aggregate] {
+    aggregate::LIST
+}
+
+/// Every window function.
+pub fn windows() -> &'static [&'static WindowFunction] {
+    window::LIST
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ macro_rules! functions {
             };
         )*
         /// The family.
-        pub(super) static LIST: &[&spg_expr::Function] = &[$(&$name),*];
+        pub(crate) static LIST: &[&spg_expr::Function] = &[$(&$name),*];
     };
 }
 pub(crate) use functions;

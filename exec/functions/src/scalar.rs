@@ -5,6 +5,7 @@ mod datetime;
 pub(crate) mod math;
 mod string;
 mod system;
+mod template;
 
 use spg_expr::Function;
 
@@ -25,6 +26,7 @@ pub(crate) static LISTS: &[&[&Function]] = &[
     string::search::LIST,
     string::substring::LIST,
     string::trim::LIST,
+    template::LIST,
     datetime::now::LIST,
     datetime::fields::LIST,
     datetime::make::LIST,

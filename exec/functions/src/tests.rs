@@ -10,6 +10,8 @@ use spg_types::{ColumnBuilder, Datum, Numeric, Result, SqlType, TypeDef, def};
 
 use crate::registry;
 
+mod eval;
+
 /// A column of a type from texts; `~` is NULL.
 pub(crate) fn column(ty: SqlType, texts: &[&str]) -> Column {
     let mut b = ColumnBuilder::new(ty, texts.len());
@@ -44,10 +46,11 @@ pub(crate) fn texts(column: &Column, ty: SqlType, rows: usize) -> Vec<String> {
 pub(crate) fn overload(name: &str, types: &[SqlType]) -> (&'static Function, &'static Signature) {
     let f = registry().function(name).unwrap_or_else(|| panic!("no function {name}"));
     let fits = |s: &&Signature| {
-        s.args.len() == types.len()
-            && s.args.iter().zip(types).all(|(a, t)| match a {
-                ArgType::Exact(d) => t.is(d),
-                _ => true,
+        let parameter = |i: usize| s.args.get(i).or_else(|| s.args.last().filter(|_| s.variadic));
+        types.len() >= s.args.len()
+            && types.iter().enumerate().all(|(i, t)| match parameter(i) {
+                Some(ArgType::Exact(d)) => t.is(d),
+                other => other.is_some(),
             })
     };
     (f, f.signatures.iter().find(fits).unwrap_or_else(|| panic!("no overload {name}{types:?}")))

@@ -56,6 +56,11 @@ fn from_epoch(seconds: f64) -> Result<i64> {
     check_timestamp(us as i64)
 }
 
+/// `to_timestamp(float8)`
+pub(in crate::scalar) fn from_epoch_kernel(bind: &BindArgs<'_>) -> Result<Kernel> {
+    try_map1::<f64, i64>(bind, from_epoch)
+}
+
 fn timestamptz7(bind: &BindArgs<'_>) -> Result<Kernel> {
     let ty = bind.return_type;
     Ok(Arc::new(move |_: &EvalContext, args: &[Column], rows: usize| -> Result<Column> {
@@ -127,8 +132,5 @@ functions! {
         sig!([INT4, INT4, INT4, INT4, INT4] => INTERVAL, interval),
         sig!([INT4, INT4, INT4, INT4, INT4, INT4] => INTERVAL, interval),
         sig!([INT4, INT4, INT4, INT4, INT4, INT4, FLOAT8] => INTERVAL, interval),
-    ];
-    FUNCTION TO_TIMESTAMP: "to_timestamp", "The moment so many seconds after 1970-01-01, or that a text spells in a format.", "to_timestamp(1284352323) = timestamptz '2010-09-13 04:32:03+00'" => "t", [
-        sig!([FLOAT8] => TIMESTAMPTZ, |b| try_map1::<f64, i64>(b, from_epoch)),
     ];
 }
