@@ -2,9 +2,11 @@
 
 use std::any::TypeId;
 
+use sqlparser::ast::Expr;
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
 
 /// SPG's SQL: PostgreSQL's, as a server reads it.
 #[derive(Debug)]
@@ -62,6 +64,37 @@ impl Dialect for SpgDialect {
         false
     }
 
+    fn supports_string_literal_concatenation_with_newline(&self) -> bool {
+        true
+    }
+
+    /// `BETWEEN SYMMETRIC`: the lower bound comes under a prefix of that name.
+    fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
+        let between = |p: &mut Parser, negated: bool| {
+            p.expect_keyword_is(Keyword::BETWEEN)?;
+            let prefix = p.parse_identifier()?;
+            let low = p.parse_subexpr(self.between_low_bound_precedence())?;
+            p.expect_keyword_is(Keyword::AND)?;
+            let high = p.parse_subexpr(self.prec_value(Precedence::Between))?;
+            Ok(Expr::Between {
+                expr: Box::new(expr.clone()),
+                negated,
+                low: Box::new(Expr::Prefixed { prefix, value: Box::new(low) }),
+                high: Box::new(high),
+            })
+        };
+        let is = |p: &Parser, n: usize, word: &str| matches!(p.peek_nth_token_ref(n).token, Token::Word(ref w) if w.value.eq_ignore_ascii_case(word));
+        // The operator's first token is still to be read.
+        if is(parser, 0, "between") && is(parser, 1, "symmetric") {
+            return Some(between(parser, false));
+        }
+        if is(parser, 0, "not") && is(parser, 1, "between") && is(parser, 2, "symmetric") {
+            parser.next_token();
+            return Some(between(parser, true));
+        }
+        None
+    }
+
     fn is_custom_type_typed_string(&self, first_keyword: Keyword, qualified: bool) -> bool {
         POSTGRES.is_custom_type_typed_string(first_keyword, qualified)
     }
@@ -92,8 +125,7 @@ impl Dialect for SpgDialect {
         supports_comparison_in_between_low_bound, supports_comment_on, supports_load_extension,
         supports_named_fn_args_with_colon_operator, supports_named_fn_args_with_expr_name,
         supports_named_fn_args_with_assignment_operator, supports_empty_projections, supports_nested_comments,
-        supports_string_escape_constant, supports_numeric_literal_underscores,
-        supports_non_decimal_integer_literals, supports_array_typedef_with_brackets, supports_geometric_types,
+        supports_string_escape_constant, supports_array_typedef_with_brackets, supports_geometric_types,
         supports_order_by_using_operator, supports_set_names, supports_alter_column_type_using,
         supports_left_associative_joins_without_parens, supports_notnull_operator, supports_interval_options,
         supports_insert_table_alias, supports_create_table_like_parenthesized, supports_comma_separated_trim,

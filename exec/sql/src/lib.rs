@@ -8,11 +8,13 @@ mod error;
 pub mod own;
 mod parse;
 mod position;
+mod rewrite;
 mod statement;
 
 pub use own::Own;
 pub use parse::{MAX_DEPTH, parse, parse_expr};
 pub use position::offset;
+pub use rewrite::EXCLUSION_MARK;
 pub use sqlparser::ast;
 pub use sqlparser::tokenizer::Span;
 pub use statement::{Statement, Tree, fold, folded_name};

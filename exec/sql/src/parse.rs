@@ -9,7 +9,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::dialect::SpgDialect;
 use crate::position::offset;
-use crate::{Statement, Tree, error, own};
+use crate::{Statement, Tree, error, own, rewrite};
 
 /// How deeply expressions and queries may nest; deeper is 54001.
 pub const MAX_DEPTH: usize = 1000;
@@ -27,6 +27,7 @@ const STACK_BYTES_PER_LEVEL: usize = 512;
 pub fn parse(text: &str) -> Result<Vec<Statement>> {
     let source: Arc<str> = text.into();
     let tokens = tokenize(&source)?;
+    rewrite::check(&source, &tokens)?;
     let depth = check_chains(&tokens)?;
     // Trees are dropped where parsing fails, so all of it runs on a stack that fits them.
     on_large_stack(depth, || {
@@ -70,8 +71,9 @@ fn parse_piece(source: &Arc<str>, piece: &[TokenWithSpan]) -> Result<Option<Stat
     let end = offset(source, last.span.end).unwrap_or(source.len());
     // Errors at the end point behind the last token, as PostgreSQL's do when the text ends there.
     let text = &source[..];
-    let mut parser = parser(piece);
-    let tree = statement_tree(&mut parser).map_err(|e| stopped(text, piece, &e, &parser))?;
+    let tokens = rewrite::rewrite(piece);
+    let mut parser = parser(&tokens);
+    let tree = statement_tree(&mut parser).map_err(|e| stopped(text, &tokens, &e, &parser))?;
     match parser.peek_token() {
         t if t.token == Token::EOF => Ok(Some(Statement::new(tree, source.clone(), start..end))),
         t => Err(error::at_token(text, &t)),

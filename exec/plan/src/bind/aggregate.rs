@@ -122,6 +122,9 @@ impl Binder<'_> {
         );
         let mut args = if star { vec![] } else { self.arguments(f)? };
         let distinct = distinct_of(f);
+        if star && distinct {
+            return Err(self.error_at(span, SqlState::SYNTAX_ERROR, "syntax error at or near \"*\""));
+        }
         if args.is_empty() && !star && function.signatures.iter().any(|s| s.args.is_empty()) {
             let message =
                 format!("{}(*) must be used to call a parameterless aggregate function", function.name);

@@ -70,6 +70,13 @@ impl Binder<'_> {
         {
             return Err(Error::unsupported("this form of INSERT is not supported"));
         }
+        if !insert.into {
+            return Err(self.error_at(
+                insert.table.span(),
+                SqlState::SYNTAX_ERROR,
+                format!("syntax error at or near \"{}\"", insert.table),
+            ));
+        }
         let ast::TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into a function or query is not supported"));
         };
@@ -473,7 +480,7 @@ impl Binder<'_> {
             b.error_at(value.span(), SqlState::SYNTAX_ERROR, message)
         };
         let value = super::subquery::strip(value);
-        if let Some(parts) = row_parts(value) {
+        if let Some(parts) = super::expr::as_row(value) {
             if parts.len() != places.len() {
                 return Err(mismatch(self));
             }
@@ -563,21 +570,4 @@ fn other_columns(namespace: &Namespace) -> Vec<NamedExpr> {
 /// The keyword DEFAULT in place of a value.
 fn is_default(e: &ast::Expr) -> bool {
     matches!(e, ast::Expr::Identifier(i) if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default"))
-}
-
-/// `(a, b)` and `ROW(a, b)`.
-fn row_parts(e: &ast::Expr) -> Option<Vec<&ast::Expr>> {
-    match e {
-        ast::Expr::Function(f) if spg_sql::folded_name(&f.name) == ["row"] => {
-            let ast::FunctionArguments::List(list) = &f.args else { return None };
-            list.args
-                .iter()
-                .map(|a| match a {
-                    ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e),
-                    _ => None,
-                })
-                .collect()
-        }
-        other => super::expr::as_row(other).map(|parts| parts.iter().collect()),
-    }
 }

@@ -93,6 +93,12 @@ impl Binder<'_> {
         if let Some(column) = self.try_column(ident)? {
             return Ok(column);
         }
+        let name = spg_sql::fold(ident);
+        if self.levels.iter().any(|l| l.namespace.relations.iter().any(|r| r.name == name)) {
+            return Err(
+                self.locate(Error::unsupported("a whole row as a value is not supported"), ident.span)
+            );
+        }
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default") {
             return Err(self.error_at(
                 ident.span,
@@ -142,6 +148,14 @@ impl Binder<'_> {
             }
             BinaryOperator::Overlaps => return self.overlaps(left, right, e.span()),
             _ => {}
+        }
+        if is_comparison(op)
+            && let E::BinaryOp { op: inner, .. } = left
+            && is_comparison(inner)
+        {
+            // Comparisons do not associate.
+            let error = Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{op}\""));
+            return Err(self.locate_operator(error, left, right));
         }
         if as_row(left).is_some() || as_row(right).is_some() {
             return self.row_operator(left, op, right);
@@ -220,7 +234,7 @@ impl Binder<'_> {
 
     fn is_null(&mut self, x: &E, negated: bool) -> Result<Expr> {
         let parts = match as_row(x) {
-            Some(parts) => parts.iter().collect(),
+            Some(parts) => parts,
             None => vec![x],
         };
         let tests = parts
@@ -250,8 +264,11 @@ impl Binder<'_> {
         match (as_row(l), as_row(r)) {
             (Some(ls), Some(rs)) => {
                 self.check_row_lengths(ls.len(), rs.len(), l.span())?;
-                let parts =
-                    ls.iter().zip(rs).map(|(l, r)| self.distinct_from(l, r)).collect::<Result<Vec<_>>>()?;
+                let parts = ls
+                    .into_iter()
+                    .zip(rs)
+                    .map(|(l, r)| self.distinct_from(l, r))
+                    .collect::<Result<Vec<_>>>()?;
                 Ok(Expr::Or(parts))
             }
             _ => {
@@ -278,14 +295,35 @@ impl Binder<'_> {
     }
 
     fn between(&mut self, x: &E, low: &E, high: &E, negated: bool) -> Result<Expr> {
+        if as_row(x).is_some() {
+            let above = self.row_operator(x, &BinaryOperator::GtEq, low)?;
+            let inside = Expr::And(vec![above, self.row_operator(x, &BinaryOperator::LtEq, high)?]);
+            return Ok(if negated { negate(inside) } else { inside });
+        }
         let value = self.expr(x)?;
+        let (low, symmetric) = match low {
+            E::Prefixed { prefix, value } if prefix.value.eq_ignore_ascii_case("symmetric") => {
+                (&**value, true)
+            }
+            low => (low, false),
+        };
         let low_bound = self.expr(low)?;
         let high_bound = self.expr(high)?;
-        let at = |b: &Self, e: Error| b.locate_operator(e, x, low);
-        let above = self.operator(">=", value.clone(), low_bound, Span::empty()).map_err(|e| at(self, e))?;
-        let below = self.operator("<=", value, high_bound, Span::empty()).map_err(|e| at(self, e))?;
-        let inside = Expr::And(vec![above, below]);
+        let mut inside = self
+            .inside(value.clone(), low_bound.clone(), high_bound.clone())
+            .map_err(|e| self.locate_operator(e, x, low))?;
+        if symmetric {
+            let swapped =
+                self.inside(value, high_bound, low_bound).map_err(|e| self.locate_operator(e, x, high))?;
+            inside = Expr::Or(vec![inside, swapped]);
+        }
         Ok(if negated { negate(inside) } else { inside })
+    }
+
+    fn inside(&mut self, value: Expr, low: Expr, high: Expr) -> Result<Expr> {
+        let above = self.operator(">=", value.clone(), low, Span::empty())?;
+        let below = self.operator("<=", value, high, Span::empty())?;
+        Ok(Expr::And(vec![above, below]))
     }
 
     fn in_target(&mut self, x: &E, target: &ast::InTarget, negated: bool) -> Result<Expr> {
@@ -334,6 +372,11 @@ impl Binder<'_> {
         if let E::Subquery(query) = strip(right) {
             return if any { self.any_subquery(x, op, query) } else { self.all_subquery(x, op, query) };
         }
+        if matches!(strip(right), E::Value(v) if matches!(v.value, ast::Value::Number(..) | ast::Value::Boolean(_)))
+        {
+            let message = "op ANY/ALL (array) requires array on right side";
+            return Err(self.error_at(right.span(), SqlState::WRONG_OBJECT_TYPE, message));
+        }
         let Some(items) = self.array_items(strip(right))? else {
             return Err(self
                 .unsupported_at("ANY and ALL over arrays that are not constants are not supported", right));
@@ -356,7 +399,7 @@ impl Binder<'_> {
     }
 
     /// The elements of `ARRAY[...]`, `'{...}'` and casts of them to an array type.
-    fn array_items(&mut self, e: &E) -> Result<Option<Vec<Expr>>> {
+    pub(super) fn array_items(&mut self, e: &E) -> Result<Option<Vec<Expr>>> {
         match e {
             E::Array(array) => array.elem.iter().map(|e| self.expr(e)).collect::<Result<Vec<_>>>().map(Some),
             E::Value(v) => match &v.value {
@@ -417,13 +460,25 @@ impl Binder<'_> {
     fn row_operator(&mut self, left: &E, op: &BinaryOperator, right: &E) -> Result<Expr> {
         let l = self.row_values(left)?;
         let r = self.row_values(right)?;
+        let is_row = |e: &E| as_row(e).is_some() || matches!(strip(e), E::Subquery(_));
+        if !is_row(left) || !is_row(right) {
+            let side = |e: &E, v: &[Expr]| match v {
+                [one] if !is_row(e) => one.ty().def.sql_name,
+                _ => "record",
+            };
+            let message = format!("operator does not exist: {} {op} {}", side(left, &l), side(right, &r));
+            let error = Error::new(SqlState::UNDEFINED_FUNCTION, message).with_hint(
+                "No operator matches the given name and argument types. You might need to add explicit type casts.",
+            );
+            return Err(self.locate_operator(error, left, right));
+        }
         self.check_row_lengths(l.len(), r.len(), left.span())?;
         self.compare_rows(op, l, r, left.span())
     }
 
     fn row_values(&mut self, e: &E) -> Result<Vec<Expr>> {
         match (as_row(e), strip(e)) {
-            (Some(parts), _) => parts.iter().map(|p| self.expr(p)).collect(),
+            (Some(parts), _) => parts.into_iter().map(|p| self.expr(p)).collect(),
             (None, E::Subquery(query)) => self.single_row(query),
             (None, other) => Ok(vec![self.expr(other)?]),
         }
@@ -486,8 +541,9 @@ impl Binder<'_> {
     }
 
     fn overlaps(&mut self, left: &E, right: &E, span: Span) -> Result<Expr> {
-        let (Some([a, b]), Some([c, d])) = (as_row(left), as_row(right)) else {
-            let side = if as_row(left).is_none_or(|r| r.len() != 2) { "left" } else { "right" };
+        let (l, r) = (as_row(left).unwrap_or_default(), as_row(right).unwrap_or_default());
+        let ([a, b], [c, d]) = (&l[..], &r[..]) else {
+            let side = if l.len() == 2 { "right" } else { "left" };
             let message = format!("wrong number of parameters on {side} side of OVERLAPS expression");
             return Err(self.error_at(span, SqlState::SYNTAX_ERROR, message));
         };
@@ -516,6 +572,11 @@ trait ReversedPairs: Iterator + Sized {
 }
 impl<I: Iterator> ReversedPairs for I {}
 
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator as B;
+    matches!(op, B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq)
+}
+
 /// The negation.
 pub(super) fn negate(e: Expr) -> Expr {
     match e {
@@ -525,12 +586,26 @@ pub(super) fn negate(e: Expr) -> Expr {
 }
 
 /// The parts of a row value: `(a, b)`, `ROW(a, b)`.
-pub(super) fn as_row(e: &E) -> Option<&[E]> {
+pub(super) fn as_row(e: &E) -> Option<Vec<&E>> {
     match e {
-        E::Tuple(parts) => Some(parts),
+        E::Tuple(parts) => Some(parts.iter().collect()),
         E::Nested(inner) => as_row(inner),
+        E::Function(f) if !matches!(f.args, ast::FunctionArguments::None) && is_row_name(&f.name) => {
+            let ast::FunctionArguments::List(list) = &f.args else { return None };
+            list.args
+                .iter()
+                .map(|a| match a {
+                    ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(e),
+                    _ => None,
+                })
+                .collect()
+        }
         _ => None,
     }
+}
+
+fn is_row_name(name: &ast::ObjectName) -> bool {
+    matches!(&name.0[..], [ast::ObjectNamePart::Identifier(i)] if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("row"))
 }
 
 /// The operands of a chain of ANDs or ORs, and the operator's name.

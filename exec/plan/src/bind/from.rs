@@ -293,6 +293,28 @@ impl Binder<'_> {
         ordinality: bool,
         span: spg_sql::Span,
     ) -> Result<(Plan, Vec<ScopeColumn>)> {
+        let ty;
+        (args, ty) = self.series_args(args, span)?;
+        let mut columns = vec![scope_column(column, self.col(), ty)];
+        let out = |c: &ScopeColumn| OutCol { id: c.id, name: c.name.clone(), ty: c.ty };
+        let outs = columns.iter().map(out).collect();
+        let ordinality = ordinality.then(|| scope_column("ordinality", self.col(), SqlType::new(&def::INT8)));
+        let plan = Plan::TableFunction {
+            name: "generate_series",
+            args,
+            columns: outs,
+            ordinality: ordinality.as_ref().map(out),
+        };
+        columns.extend(ordinality);
+        Ok((plan, columns))
+    }
+
+    /// The arguments of `generate_series` converted to one of its overloads, and what it gives.
+    pub(super) fn series_args(
+        &mut self,
+        args: Vec<Expr>,
+        span: spg_sql::Span,
+    ) -> Result<(Vec<Expr>, SqlType)> {
         use spg_expr::ArgType::Exact;
 
         use super::call::Parameters;
@@ -313,24 +335,12 @@ impl Binder<'_> {
             parameters(&TIMESTAMPTZ[..], 0),
         ];
         let results = [&def::INT4, &def::INT8, &def::NUMERIC, &def::TIMESTAMP, &def::TIMESTAMPTZ];
-        let at;
-        (at, args, _) = self.resolve(Callee::Function("generate_series"), &overloads, args, span)?;
+        let (at, mut args, _) = self.resolve(Callee::Function("generate_series"), &overloads, args, span)?;
         let ty = SqlType::new(results[at]);
         if ty.is(&def::NUMERIC) {
             args = args.into_iter().map(|a| self.represent_unless(a, ty)).collect::<Result<_>>()?;
         }
-        let mut columns = vec![scope_column(column, self.col(), ty)];
-        let out = |c: &ScopeColumn| OutCol { id: c.id, name: c.name.clone(), ty: c.ty };
-        let outs = columns.iter().map(out).collect();
-        let ordinality = ordinality.then(|| scope_column("ordinality", self.col(), SqlType::new(&def::INT8)));
-        let plan = Plan::TableFunction {
-            name: "generate_series",
-            args,
-            columns: outs,
-            ordinality: ordinality.as_ref().map(out),
-        };
-        columns.extend(ordinality);
-        Ok((plan, columns))
+        Ok((args, ty))
     }
 
     fn represent_unless(&mut self, e: Expr, ty: SqlType) -> Result<Expr> {
@@ -347,6 +357,9 @@ impl Binder<'_> {
             _ => return Err(Error::unsupported("this kind of join is not supported")),
         };
         self.check_aliases(&left.1, &right.1)?;
+        if matches!(kind, JoinKind::Right | JoinKind::Full) {
+            self.refuse_lateral(&left, &right)?;
+        }
         match constraint {
             JoinConstraint::None => {
                 let namespace = left.1.join(right.1);
@@ -381,6 +394,19 @@ impl Binder<'_> {
                 self.join_using(kind, left, right, &names)
             }
             JoinConstraint::UsingAlias(..) => Err(Error::unsupported("JOIN USING ... AS is not supported")),
+        }
+    }
+
+    /// What RIGHT and FULL joins pad may not be read by their right side.
+    fn refuse_lateral(&self, left: &Source, right: &Source) -> Result<()> {
+        let outer = free(&mut right.0.clone());
+        match left.1.relations.iter().find(|r| r.columns.iter().any(|c| outer.contains(&c.id))) {
+            None => Ok(()),
+            Some(r) => {
+                let message = format!("invalid reference to FROM-clause entry for table \"{}\"", r.name);
+                Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+                    .with_detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."))
+            }
         }
     }
 

@@ -41,23 +41,11 @@ impl Binder<'_> {
 
     /// A number: the smallest of integer, bigint, numeric that holds it.
     pub(super) fn number(&self, text: &str) -> Result<Expr> {
-        let text = text.replace('_', "");
-        let lower = text.to_ascii_lowercase();
-        for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-            if let Some(digits) = lower.strip_prefix(prefix) {
-                let value = i64::from_str_radix(digits, radix).map_err(|_| {
-                    Error::new(SqlState::SYNTAX_ERROR, format!("invalid integer literal \"{text}\""))
-                })?;
-                return Ok(integer(value));
-            }
-        }
-        if text.bytes().all(|b| b.is_ascii_digit())
-            && let Ok(value) = text.parse::<i64>()
-        {
+        if let Ok(value) = text.parse::<i64>() {
             return Ok(integer(value));
         }
-        let ty = exact_type(&text);
-        Ok(Expr::Const { value: self.read_text(&text, ty)?, ty })
+        let ty = exact_type(text);
+        Ok(Expr::Const { value: self.read_text(text, ty)?, ty })
     }
 
     fn param(&mut self, name: &str, span: Span) -> Result<Expr> {
@@ -91,6 +79,7 @@ fn exact_type(text: &str) -> SqlType {
     if text.contains(['e', 'E']) {
         return SqlType::new(&def::NUMERIC);
     }
+    let text = text.trim_start_matches('-');
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let whole = whole.trim_start_matches('0').len();
     let digits = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -126,7 +126,7 @@ impl Binder<'_> {
             Some(order_by) => self.order_by_output(order_by, &rel.columns)?,
         };
         rel.plan = self.sorted(rel.plan, &rel.columns, &order);
-        rel.plan = self.limited(rel.plan, &tail, &rel.columns, &order)?;
+        rel.plan = self.limited(rel.plan, &tail, &rel.columns, &order, &Namespace::default())?;
         Ok(rel)
     }
 
@@ -249,6 +249,7 @@ impl Binder<'_> {
         tail: &Tail<'_>,
         columns: &[ScopeColumn],
         order: &[Order],
+        namespace: &Namespace,
     ) -> Result<Plan> {
         if tail.limit.is_none() && tail.offset.is_none() && !tail.one {
             return Ok(plan);
@@ -262,7 +263,7 @@ impl Binder<'_> {
         let mut applies = vec![];
         let mut count = |b: &mut Self, e: Option<&ast::Expr>, clause: Clause| match e {
             None => Ok(None),
-            Some(e) => b.row_count(e, clause).map(|(e, a)| {
+            Some(e) => b.row_count(e, clause, namespace).map(|(e, a)| {
                 applies.extend(a);
                 Some(e)
             }),
@@ -277,12 +278,17 @@ impl Binder<'_> {
         Ok(Plan::Limit { input: Box::new(plan), limit, offset, ties })
     }
 
-    fn row_count(&mut self, e: &ast::Expr, clause: Clause) -> Result<(Expr, Vec<subquery::PendingApply>)> {
-        let (bound, level) = self.at_level(Namespace::default(), clause, |b| {
+    fn row_count(
+        &mut self,
+        e: &ast::Expr,
+        clause: Clause,
+        namespace: &Namespace,
+    ) -> Result<(Expr, Vec<subquery::PendingApply>)> {
+        let (bound, level) = self.at_level(namespace.clone(), clause, |b| {
             let bound = b.expr(e)?;
             b.argument(bound, &def::INT8, clause.name(), e.span())
         })?;
-        if !bound.columns().is_empty() && level.applies.is_empty() {
+        if bound.columns().iter().any(|c| level.namespace.has(*c)) {
             let message = format!("argument of {} must not contain variables", clause.name());
             return Err(self.error_at(e.span(), SqlState::INVALID_COLUMN_REFERENCE, message));
         }

@@ -10,7 +10,7 @@ use super::Binder;
 use super::aggregate::GroupingCall;
 use super::subquery::PendingApply;
 use super::window::{PendingWindow, WindowDef};
-use crate::AggregateCall;
+use crate::{AggregateCall, OutCol};
 
 /// A column as a query sees it.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl Namespace {
         self.relations.iter().find_map(|r| r.columns.iter().find(|c| c.id == id).map(|c| (&**r, c)))
     }
 
-    fn has(&self, id: ColId) -> bool {
+    pub(super) fn has(&self, id: ColId) -> bool {
         self.find(id).is_some() || self.columns.iter().any(|c| c.id == id)
     }
 }
@@ -131,6 +131,14 @@ impl Clause {
     }
 }
 
+/// A set-returning function in a select list: its rows multiply the query's.
+#[derive(Debug)]
+pub(super) struct PendingSet {
+    pub name: &'static str,
+    pub args: Vec<Expr>,
+    pub column: OutCol,
+}
+
 /// One query under way.
 #[derive(Debug)]
 pub(super) struct Level {
@@ -147,6 +155,8 @@ pub(super) struct Level {
     pub aggregates: Vec<AggregateCall>,
     pub groupings: Vec<GroupingCall>,
     pub windows: Vec<PendingWindow>,
+    /// Set-returning functions in the select list.
+    pub sets: Vec<PendingSet>,
     /// `WINDOW name AS (...)`.
     pub named_windows: Vec<(String, WindowDef)>,
     /// Whether an aggregate's or a window call's arguments are being bound.
@@ -168,6 +178,7 @@ impl Level {
             aggregates: vec![],
             groupings: vec![],
             windows: vec![],
+            sets: vec![],
             named_windows: vec![],
             in_aggregate: false,
             in_window: false,
@@ -258,6 +269,14 @@ impl Binder<'_> {
         };
         let names: Vec<String> = qualifier.iter().map(fold).collect();
         let span = parts[0].span;
+        if parts.len() > 3 {
+            let name = parts.iter().map(fold).collect::<Vec<_>>().join(".");
+            let (state, message) = match parts.len() {
+                4 => (SqlState::FEATURE_NOT_SUPPORTED, "cross-database references are not implemented"),
+                _ => (SqlState::SYNTAX_ERROR, "improper qualified name (too many dotted names)"),
+            };
+            return Err(self.error_at(span, state, format!("{message}: {name}")));
+        }
         let (at, relation) = self.relation(&names, span)?;
         let name = fold(column);
         let mut found = relation.columns.iter().filter(|c| c.name == name);

@@ -329,6 +329,15 @@ impl Binder<'_> {
             plan = self.windowed(plan, std::mem::take(&mut level.windows))?;
         }
         plan = apply_all(plan, parts.target_applies);
+        for set in std::mem::take(&mut level.sets) {
+            plan = Plan::ProjectSet {
+                input: Box::new(plan),
+                name: set.name,
+                args: set.args,
+                columns: vec![set.column],
+                ordinality: None,
+            };
+        }
         let (plan, columns) = self.projected(plan, parts.targets);
         let visible: Vec<ScopeColumn> =
             columns.iter().filter(|(_, junk)| !junk).map(|(c, _)| c.clone()).collect();
@@ -345,7 +354,7 @@ impl Binder<'_> {
                 Plan::Distinct { input: Box::new(plan), on: Some(on) }
             }
         };
-        plan = self.limited(plan, tail, &all, &parts.order)?;
+        plan = self.limited(plan, tail, &all, &parts.order, &level.namespace)?;
         if all.len() > visible.len() {
             plan = keep_only(plan, &visible);
         }
@@ -358,6 +367,9 @@ impl Binder<'_> {
         let grouping = std::mem::take(&mut parts.grouping);
         let mut regroup = super::aggregate::Regroup::new(self, grouping, level, &plan);
         for e in parts.having.iter_mut().chain(parts.targets.iter_mut().map(|t| &mut t.expr)) {
+            regroup.expr(e)?;
+        }
+        for e in level.sets.iter_mut().flat_map(|s| &mut s.args) {
             regroup.expr(e)?;
         }
         for window in &mut level.windows {

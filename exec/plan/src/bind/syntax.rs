@@ -10,11 +10,19 @@ use super::call::Callee;
 use super::data_type::{interval_mask, interval_type};
 use super::expr::negate;
 use super::literal::integer;
+use super::scope::{Clause, PendingSet};
+use crate::OutCol;
 
 impl Binder<'_> {
     pub(super) fn special_syntax(&mut self, e: &E) -> Result<Expr> {
         let span = e.span();
         match e {
+            E::Like { negated, any: true, expr, pattern, escape_char: None } => {
+                self.like_items("~~", expr, pattern, *negated, true)
+            }
+            E::ILike { negated, any: true, expr, pattern, escape_char: None } => {
+                self.like_items("~~*", expr, pattern, *negated, true)
+            }
             E::Like { negated, any: false, expr, pattern, escape_char } => {
                 self.like("~~", expr, pattern, escape_char.as_deref(), *negated)
             }
@@ -67,9 +75,35 @@ impl Binder<'_> {
     }
 
     fn like(&mut self, symbol: &str, x: &E, pattern: &E, escape: Option<&E>, negated: bool) -> Result<Expr> {
+        // `ALL (...)` reads like a call.
+        if let E::Function(f) = pattern
+            && folded_name(&f.name) == ["all"]
+            && let ast::FunctionArguments::List(list) = &f.args
+            && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(patterns))] = &list.args[..]
+        {
+            return self.like_items(symbol, x, patterns, negated, false);
+        }
         let args = self.pattern_args(x, pattern, escape)?;
         let matched = self.call(Callee::Operator(symbol), args, x.span())?;
         Ok(if negated { negate(matched) } else { matched })
+    }
+
+    /// `x [NOT] LIKE ANY/ALL (array)`: some or every pattern matches (does not match).
+    fn like_items(&mut self, symbol: &str, x: &E, patterns: &E, negated: bool, any: bool) -> Result<Expr> {
+        let Some(items) = self.array_items(super::subquery::strip(patterns))? else {
+            return Err(self.locate(Error::unsupported("LIKE ANY takes a constant array"), patterns.span()));
+        };
+        let value = self.expr(x)?;
+        let mut tests = vec![];
+        for item in items {
+            let matched = self.call(Callee::Operator(symbol), vec![value.clone(), item], x.span())?;
+            tests.push(if negated { negate(matched) } else { matched });
+        }
+        Ok(match any {
+            _ if tests.is_empty() => Expr::boolean(!any),
+            true => Expr::Or(tests),
+            false => Expr::And(tests),
+        })
     }
 
     fn similar(&mut self, x: &E, pattern: &E, escape: Option<&E>, negated: bool) -> Result<Expr> {
@@ -196,6 +230,9 @@ impl Binder<'_> {
     /// Names that are syntax in PostgreSQL.
     fn special_call(&mut self, name: &str, f: &ast::Function, span: Span) -> Result<Option<Expr>> {
         match name {
+            "coalesce" | "greatest" | "least" if no_arguments(f) => {
+                Err(self.error_at(span, SqlState::SYNTAX_ERROR, "syntax error at or near \")\""))
+            }
             "coalesce" => {
                 let args = self.arguments(f)?;
                 let (args, ty) = self.unify(args, "COALESCE").map_err(|e| self.locate(e, span))?;
@@ -214,10 +251,37 @@ impl Binder<'_> {
                 let (args, _) = self.unify(args, what).map_err(|e| self.locate(e, span))?;
                 self.call(Callee::Function(name), args, span).map(Some)
             }
+            "generate_series" => self.set_returning(f, span).map(Some),
             "grouping" => self.grouping(f, span).map(Some),
             "row" => Err(self.locate(Error::unsupported("row values are not supported here"), span)),
             _ => Ok(None),
         }
+    }
+
+    /// `generate_series(...)` in a select list.
+    fn set_returning(&mut self, f: &ast::Function, span: Span) -> Result<Expr> {
+        let level = self.level();
+        if level.clause != Clause::Select || level.in_aggregate || level.in_window {
+            let message = match level.clause {
+                Clause::Select => {
+                    "set-valued function called in context that cannot accept a set".to_string()
+                }
+                other => format!("set-returning functions are not allowed in {}", other.name()),
+            };
+            return Err(self.error_at(span, SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        let args = self.arguments(f)?;
+        let (args, ty) = self.series_args(args, span)?;
+        if !self.level().sets.is_empty() {
+            return Err(self.locate(
+                Error::unsupported("several set-returning functions in a select list are not supported"),
+                span,
+            ));
+        }
+        let id = self.col();
+        let column = OutCol { id, name: "generate_series".into(), ty };
+        self.level().sets.push(PendingSet { name: "generate_series", args, column });
+        Ok(Expr::Column { id, ty })
     }
 
     /// `CURRENT_DATE` and its like.
@@ -270,6 +334,10 @@ impl Binder<'_> {
             e => Ok(e),
         }
     }
+}
+
+fn no_arguments(f: &ast::Function) -> bool {
+    matches!(&f.args, ast::FunctionArguments::List(l) if l.args.is_empty())
 }
 
 /// Whether `f(DISTINCT ...)` is written.

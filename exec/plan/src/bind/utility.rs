@@ -292,6 +292,9 @@ impl Binder<'_> {
             return Err(Error::internal("PREPARE outside a statement"));
         };
         let statement = Box::new(outer.with_ast(statement.clone()));
+        // Errors show now, not at EXECUTE.
+        let input = super::BindInput { param_types: &param_types, ..*self.input };
+        super::bind(&statement, &input)?;
         Ok(BoundKind::Prepare(Prepare { name: fold(name), param_types, statement }))
     }
 

@@ -75,7 +75,8 @@ impl Binder<'_> {
     }
 
     fn window_spec(&mut self, spec: &ast::WindowSpec) -> Result<WindowDef> {
-        let base = spec.window_name.as_ref().map(|n| self.named_window(n).map(|w| (w, n))).transpose()?;
+        let (exclude, name) = exclusion(spec.window_name.as_ref());
+        let base = name.as_ref().map(|n| self.named_window(n).map(|w| (w, n))).transpose()?;
         let mut partition = vec![];
         for e in &spec.partition_by {
             partition.push(self.typed_expr(e)?);
@@ -105,7 +106,10 @@ impl Binder<'_> {
                 order = base.order;
             }
         }
-        let frame = spec.window_frame.as_ref().map(|f| self.frame(f, &order)).transpose()?;
+        let mut frame = spec.window_frame.as_ref().map(|f| self.frame(f, &order)).transpose()?;
+        if let Some(frame) = &mut frame {
+            frame.exclude = exclude;
+        }
         Ok(WindowDef { partition, order, frame })
     }
 
@@ -376,4 +380,20 @@ impl Binder<'_> {
         frame.range_bounds = (value(self, &frame.start)?, value(self, &frame.end)?);
         Ok(())
     }
+}
+
+/// The frame's exclusion, which the parser hands on in the window's name, and that name itself.
+fn exclusion(name: Option<&ast::Ident>) -> (FrameExclusion, Option<ast::Ident>) {
+    let Some(name) = name else { return (FrameExclusion::NoOthers, None) };
+    let Some((what, rest)) = name.value.strip_prefix(spg_sql::EXCLUSION_MARK).and_then(|v| v.split_once(':'))
+    else {
+        return (FrameExclusion::NoOthers, Some(name.clone()));
+    };
+    let exclude = match what {
+        "current row" => FrameExclusion::CurrentRow,
+        "group" => FrameExclusion::Group,
+        "ties" => FrameExclusion::Ties,
+        _ => FrameExclusion::NoOthers,
+    };
+    (exclude, (!rest.is_empty()).then(|| ast::Ident::with_quote('"', rest)))
 }

@@ -11,7 +11,7 @@ use super::columns::rename;
 use super::query::{Rel, scope_column};
 use super::scope::ScopeColumn;
 use super::select::Unknowns;
-use crate::{CteId, OutCol, Plan};
+use crate::{CteId, JoinKind, OutCol, Plan, SetOpKind};
 
 /// A common table expression in scope.
 #[derive(Clone, Debug)]
@@ -73,13 +73,31 @@ impl Binder<'_> {
         let id = self.cte();
         let (rel, is_recursive) = match recursive.then(|| recursive_parts(&cte.query, &name)).flatten() {
             Some((base, step, distinct)) => (self.recursive(cte, &name, base, step, distinct)?, true),
-            None => (self.query(&cte.query, Unknowns::Text)?, false),
+            None => {
+                if recursive && mentions(&cte.query.to_string(), &name) {
+                    self.refuse_form(cte, &name)?;
+                }
+                (self.query(&cte.query, Unknowns::Text)?, false)
+            }
         };
         let changes = contains_change(&rel.plan);
         let columns = self.cte_columns(cte, &name, &rel)?;
         self.ctes.push(CteEntry { name: name.clone(), id, columns, reads: 0, forbidden: None });
         let materialized = matches!(cte.materialized, Some(ast::CteAsMaterialized::Materialized));
         Ok(Definition { id, name, plan: rel.plan, shared: changes || is_recursive || materialized, changes })
+    }
+
+    /// A query that reads itself must be `base UNION [ALL] step`; 42P19.
+    fn refuse_form(&self, cte: &ast::Cte, name: &str) -> Result<()> {
+        let known =
+            self.ctes.iter().any(|c| c.name == name) || self.input.catalog.table(None, name).is_some();
+        if known || !reads_from(&cte.query.body, name) {
+            return Ok(());
+        }
+        let message = format!(
+            "recursive query \"{name}\" does not have the form non-recursive-term UNION [ALL] recursive-term"
+        );
+        Err(self.error_at(cte.alias.name.span, SqlState::INVALID_RECURSION, message))
     }
 
     /// The columns that others see: the definition's, under the names written behind the CTE's.
@@ -144,6 +162,7 @@ impl Binder<'_> {
         }
         let step = self.set_expr(step, Unknowns::Keep)?;
         self.ctes.pop();
+        check_step(&step.plan, id, name)?;
         if step.columns.len() != base.columns.len() {
             let message = "each UNION query must have the same number of columns";
             return Err(Error::new(SqlState::SYNTAX_ERROR, message));
@@ -179,6 +198,54 @@ impl Binder<'_> {
     }
 }
 
+/// Refuses what a recursive term may not do with the rows of the round before; 42P19.
+fn check_step(step: &Plan, cte: CteId, name: &str) -> Result<()> {
+    let refuse = |m: String| Err(Error::new(SqlState::INVALID_RECURSION, m));
+    let mut count = 0;
+    let mut work = vec![(step, None)];
+    while let Some((plan, place)) = work.pop() {
+        if matches!(plan, Plan::CteScan { cte: c, .. } if *c == cte) {
+            count += 1;
+            match place {
+                Some("aggregate") => {
+                    return refuse(
+                        "aggregate functions are not allowed in a recursive query's recursive term".into(),
+                    );
+                }
+                Some(place) => {
+                    let message =
+                        format!("recursive reference to query \"{name}\" must not appear within {place}");
+                    return refuse(message);
+                }
+                None if count > 1 => {
+                    return refuse(format!(
+                        "recursive reference to query \"{name}\" must not appear more than once"
+                    ));
+                }
+                None => {}
+            }
+        }
+        let places: [Option<&str>; 2] = match plan {
+            Plan::Aggregate { .. } => [Some("aggregate"), None],
+            Plan::Apply { kind: JoinKind::Inner | JoinKind::Left, .. } => [None, None],
+            Plan::Apply { .. } => [None, Some("a subquery")],
+            Plan::Join(j) => match j.kind {
+                JoinKind::Left => [None, Some("an outer join")],
+                JoinKind::Right => [Some("an outer join"), None],
+                JoinKind::Full => [Some("an outer join"), Some("an outer join")],
+                _ => [None, None],
+            },
+            Plan::SetOp { kind: SetOpKind::Except, .. } => [None, Some("EXCEPT")],
+            Plan::SetOp { .. } => [None, Some("INTERSECT")],
+            _ => [None, None],
+        };
+        for (n, input) in plan.inputs().into_iter().enumerate() {
+            work.push((input, place.or(places.get(n).copied().flatten())));
+        }
+    }
+    Ok(())
+}
+
 trait Widest {
     /// Numbers whose digits were only derived may grow from round to round.
     fn bare_text(self) -> Self;
@@ -201,6 +268,16 @@ fn recursive_parts<'q>(query: &'q ast::Query, name: &str) -> Option<(&'q SetExpr
     let plain = query.order_by.is_none() && query.limit_clause.is_none() && query.with.is_none();
     let refers = mentions(&right.to_string(), name);
     (plain && refers).then_some((left, right, *set_quantifier != SetQuantifier::All))
+}
+
+/// Whether some FROM in a query names a relation; what a text that mentions it is asked.
+fn reads_from(body: &SetExpr, name: &str) -> bool {
+    let text = body.to_string().to_lowercase();
+    [" from ", " join ", ", "].iter().any(|before| {
+        text.match_indices(&format!("{before}{name}")).any(|(at, found)| {
+            !text[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.')
+        })
+    })
 }
 
 /// Whether a word stands in a text.
