@@ -71,7 +71,7 @@ pub(crate) struct Transaction {
     pub start_us: i64,
     /// A statement has run: the isolation level is fixed.
     pub used: bool,
-    /// REPEATABLE READ's snapshot.
+    /// What is read: by this statement under READ COMMITTED, by the whole transaction above it.
     snapshot: Option<Arc<DbSnapshot>>,
     write: Option<WriteTxn>,
     savepoints: Vec<NamedSavepoint>,
@@ -97,11 +97,13 @@ impl Transaction {
         if let Some(w) = &self.write {
             return w.snapshot();
         }
-        match self.isolation {
-            Isolation::ReadCommitted => store.published(),
-            Isolation::RepeatableRead | Isolation::Serializable => {
-                self.snapshot.get_or_insert_with(|| store.published()).clone()
-            }
+        self.snapshot.get_or_insert_with(|| store.published()).clone()
+    }
+
+    /// A new statement starts: READ COMMITTED looks anew.
+    pub(crate) fn start_statement(&mut self) {
+        if self.isolation == Isolation::ReadCommitted {
+            self.snapshot = None;
         }
     }
 
@@ -110,9 +112,9 @@ impl Transaction {
         self.write.is_some()
     }
 
-    /// Whether REPEATABLE READ's snapshot is taken.
+    /// Whether the transaction's own snapshot is taken.
     pub(crate) fn has_snapshot(&self) -> bool {
-        self.snapshot.is_some()
+        self.isolation != Isolation::ReadCommitted && self.snapshot.is_some()
     }
 
     /// The write transaction, once `start_writing` has succeeded.
@@ -137,7 +139,8 @@ impl Transaction {
             // Why the wait was cut short is the token's to say: cancel, time limit or shutdown.
             Err(e) => return Err(running.token.check().err().unwrap_or(e)),
         };
-        if let Some(mine) = &self.snapshot
+        if self.isolation != Isolation::ReadCommitted
+            && let Some(mine) = &self.snapshot
             && mine.commit_no() != write.snapshot().commit_no()
         {
             return Err(Error::new(

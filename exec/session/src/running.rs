@@ -1,0 +1,223 @@
+//! Runs portals: a statement from its snapshot to its last row, under its time limit, with panics contained.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spg_plan::bind::{QueryTag, Utility};
+use spg_types::{Datum, Error, Result, SqlState};
+
+use crate::cancel::Running;
+use crate::client::{Client, blocking};
+use crate::extended::ExecuteEnd;
+use crate::portal::{Cursor, CursorTag, Portal, PortalState};
+use crate::session::Session;
+use crate::statement::{Planned, PlannedKind, PlannedQuery, tag, verb_name};
+
+/// How a statement began.
+pub(crate) enum Started {
+    /// And ended.
+    Complete(String),
+    /// With rows to fetch.
+    Open(Cursor),
+}
+
+impl Session {
+    /// Runs a portal, or goes on with it.
+    pub(crate) fn run_portal(
+        &mut self,
+        portal: &mut Portal,
+        max_rows: u64,
+        describe: bool,
+        client: &mut dyn Client,
+    ) -> Result<ExecuteEnd> {
+        let Some(statement) = &portal.statement.statement else { return Ok(ExecuteEnd::Empty) };
+        if self.is_failed() && !ends_transaction(statement) {
+            return Err(in_failed_transaction());
+        }
+        if let Some(t) = &mut self.transaction {
+            t.start_statement();
+        }
+        let running = self.cancel.begin();
+        let limit = self.limits().statement;
+        let watched = limit.map(|limit| self.instance.watchdog.watch(&running, limit));
+        let result = match catch_unwind(AssertUnwindSafe(|| {
+            running.token.check()?;
+            self.advance(portal, max_rows, describe, &running, client)
+        })) {
+            Ok(r) => r,
+            Err(panic) => Err(panic_error(&*panic)),
+        };
+        drop(watched);
+        self.cancel.end();
+        result
+    }
+
+    pub(crate) fn advance(
+        &mut self,
+        portal: &mut Portal,
+        max_rows: u64,
+        describe: bool,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<ExecuteEnd> {
+        if let PortalState::New = portal.state {
+            portal.state = PortalState::Done;
+            self.begin_if_needed().used = true;
+            let planned = self.plan(&portal.statement)?;
+            let started = match &planned.kind {
+                PlannedKind::Query(q) => self.start_query(portal, &planned, q, running, client)?,
+                PlannedKind::Utility(bound) => {
+                    let statement = portal.statement.clone();
+                    self.utility(bound, &statement, &portal.params, running, client)?
+                }
+            };
+            match started {
+                Started::Complete(tag) => return Ok(ExecuteEnd::Complete(tag)),
+                Started::Open(cursor) => {
+                    if describe {
+                        client.row_description(&cursor.columns)?;
+                    }
+                    portal.state = PortalState::Open(cursor);
+                }
+            }
+        }
+        let PortalState::Open(cursor) = &mut portal.state else {
+            // Executed to its end before: no more rows.
+            return Ok(ExecuteEnd::Complete("SELECT 0".into()));
+        };
+        let context = self.base_context();
+        let (rows, ended) = cursor.fetch(max_rows, &portal.formats, &context.format, client)?;
+        if !ended {
+            return Ok(ExecuteEnd::Suspended);
+        }
+        let end = match &cursor.tag {
+            CursorTag::Rows(verb) => format!("{verb} {rows}"),
+            CursorTag::Fixed(tag) => tag.clone(),
+        };
+        portal.state = PortalState::Done;
+        Ok(ExecuteEnd::Complete(end))
+    }
+
+    pub(crate) fn start_query(
+        &mut self,
+        portal: &Portal,
+        planned: &Arc<Planned>,
+        query: &PlannedQuery,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
+        if !query.writes() {
+            let snapshot = self.snapshot();
+            let env = self.environment(snapshot, &portal.params, running);
+            let stream = query.compiled.start(env)?;
+            return Ok(Started::Open(Cursor::stream(query.columns.clone(), stream)));
+        }
+        self.lock_for_writing(verb_name(query.verb), running, client)?;
+        // The lock's snapshot may be newer than the one that the statement was planned for.
+        let newer = self.plan(&portal.statement)?;
+        let query = match (&newer.kind, Arc::ptr_eq(&newer, planned)) {
+            (PlannedKind::Query(q), false) => q,
+            _ => query,
+        };
+        self.run_query(query, &portal.params, running, client)
+    }
+
+    /// Runs a planned query to its start of output; a change to its end. The write lock is held where it needs it.
+    pub(crate) fn run_query(
+        &mut self,
+        query: &PlannedQuery,
+        params: &Arc<[Datum]>,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
+        let snapshot = self.snapshot();
+        let env = self.environment(snapshot, params, running);
+        if query.verb == QueryTag::Select {
+            let stream = query.compiled.start(env)?;
+            return Ok(Started::Open(Cursor::stream(query.columns.clone(), stream)));
+        }
+        let write = self.begin_if_needed().write()?;
+        let modified = if query.compiled.is_point() {
+            query.compiled.modify(env, write)?
+        } else {
+            blocking(client, || query.compiled.modify(env, write))??
+        };
+        let tag = tag(query.verb, modified.rows);
+        if query.columns.is_empty() {
+            return Ok(Started::Complete(tag));
+        }
+        Ok(Started::Open(Cursor::rows(query.columns.clone(), modified.returning, CursorTag::Fixed(tag))))
+    }
+
+    /// Takes the write lock for a statement.
+    pub(crate) fn lock_for_writing(
+        &mut self,
+        what: &str,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<()> {
+        let store = self.instance.store.clone();
+        let timeout = self.limits().lock;
+        let t = self.begin_if_needed();
+        if t.read_only {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            ));
+        }
+        if t.is_writing() {
+            return Ok(());
+        }
+        // Free most of the time: try before giving the thread away.
+        let at_once = Some(Duration::ZERO);
+        match t.start_writing(&store, at_once, running) {
+            Err(e) if e.state() == SqlState::LOCK_NOT_AVAILABLE && timeout != at_once => {
+                blocking(client, || t.start_writing(&store, timeout, running))?
+            }
+            other => other,
+        }
+    }
+}
+
+pub(crate) fn in_failed_transaction() -> Error {
+    Error::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+}
+
+/// Whether a failed transaction accepts the statement: COMMIT, ROLLBACK, ROLLBACK TO.
+pub(crate) fn ends_transaction(statement: &spg_sql::Statement) -> bool {
+    use spg_sql::ast::Statement as S;
+    matches!(statement.ast(), Some(S::Commit { .. } | S::Rollback { .. }))
+}
+
+/// Runs code over user input that may have a defect: a panic becomes XX000.
+pub(crate) fn guarded<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(panic_error(&*panic)))
+}
+
+fn panic_error(panic: &(dyn std::any::Any + Send)) -> Error {
+    let what = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "unknown".to_owned());
+    tracing::error!("a statement panicked: {what}");
+    Error::internal(format!("internal error: {what}"))
+        .with_hint("This is a defect of the server; the session goes on.")
+}
+
+/// Whether the utility statement controls transactions itself.
+pub(crate) fn is_transaction_control(utility: &Utility) -> bool {
+    matches!(
+        utility,
+        Utility::Begin(_)
+            | Utility::Commit { .. }
+            | Utility::Rollback { .. }
+            | Utility::Savepoint(_)
+            | Utility::Release(_)
+            | Utility::RollbackTo(_)
+    )
+}
