@@ -25,7 +25,7 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// A new verifier for a password, with a random salt.
-pub fn scram_verifier(password: &str) -> Result<String> {
+pub(crate) fn scram_verifier(password: &str) -> Result<String> {
     let salt: [u8; 16] = rand::random();
     scram_verifier_with(password, &salt, ITERATIONS)
 }
@@ -50,7 +50,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Result<[u8; 32]> {
 }
 
 /// Whether a PASSWORD option already is a verifier, to be stored as it is.
-pub fn is_verifier(password: &str) -> bool {
+pub(crate) fn is_verifier(password: &str) -> bool {
     let parts: Vec<&str> = password.split('$').collect();
     parts.len() == 3
         && parts[0] == "SCRAM-SHA-256"

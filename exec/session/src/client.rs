@@ -25,6 +25,7 @@ pub struct Notice {
 
 impl Notice {
     /// A NOTICE.
+    #[allow(clippy::self_named_constructors)]
     pub fn notice(message: impl Into<String>) -> Self {
         Self { severity: Severity::Notice, body: Error::new(SqlState::SUCCESSFUL_COMPLETION, message) }
     }

@@ -12,7 +12,8 @@ use crate::cancel::Running;
 use crate::catalog_view::SnapshotCatalog;
 use crate::client::{Client, blocking};
 use crate::portal::CursorTag;
-use crate::session::{Session, Started};
+use crate::running::Started;
+use crate::session::Session;
 use crate::utility::text_rows;
 
 /// Runs an EXPLAIN; with ANALYZE the statement runs too and its rows are dropped.

@@ -125,7 +125,7 @@ impl Session {
                 let (planned, assumptions) = self.compile(query, &snapshot)?;
                 (PlannedKind::Query(planned), assumptions)
             }
-            other => (PlannedKind::Utility(other), vec![]),
+            other => (PlannedKind::Utility(Box::new(other)), vec![]),
         };
         let planned = Arc::new(Planned {
             params: bound.params,

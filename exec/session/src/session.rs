@@ -4,26 +4,22 @@
 //! settings version) -> `run_portal`, under a snapshot of the session's transaction -> rows to the [`Client`] -> commit, whose
 //! [`PendingCommit`] the caller awaits before it acknowledges.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
-use bytes::Bytes;
 use spg_expr::EvalContext;
-use spg_plan::bind::{BindInput, BoundKind, Query, QueryTag, ResultColumn, Utility};
-use spg_plan::rules::{OptimizerEnv, optimize};
-use spg_run::{CompiledPlan, ExecEnv, MemoryBudget};
-use spg_store::{DbSnapshot, PendingCommit};
-use spg_types::{Datum, Error, Result, SqlState, SqlType, type_by_oid};
+use spg_store::PendingCommit;
+use spg_types::{Error, Result};
 
-use crate::cancel::{CancelHandle, Running};
-use crate::catalog_view::{DEFAULT_SCHEMA, SnapshotCatalog};
+use crate::cancel::CancelHandle;
 use crate::client::{Client, blocking};
+use crate::extended::ExecuteEnd;
 use crate::instance::Instance;
-use crate::portal::{Cursor, CursorTag, Portal, PortalState};
+use crate::planning::Limits;
+use crate::portal::{Cursor, Portal, PortalState};
 use crate::settings::Settings;
-use crate::statement::{Planned, PlannedKind, PlannedQuery, Prepared, tag, verb_name};
+use crate::statement::Prepared;
 use crate::transaction::{Isolation, Transaction, TransactionStatus};
 
 /// What a client says when it connects.
@@ -40,8 +36,6 @@ pub struct SessionOptions {
     /// The session's process number, from [`Instance::next_pid`].
     pub backend_pid: i32,
 }
-
-
 
 /// One client's session.
 pub struct Session {
@@ -191,7 +185,7 @@ impl Session {
     }
 
     /// Commits a transaction that no BEGIN opened.
-    fn end_implicit(&mut self) -> Result<Option<PendingCommit>> {
+    pub(crate) fn end_implicit(&mut self) -> Result<Option<PendingCommit>> {
         if self.transaction.as_ref().is_some_and(|t| !t.explicit) {
             let pending = self.commit()?;
             self.pending = pending.or(self.pending.take());
@@ -228,7 +222,7 @@ impl Session {
         self.failed(error)
     }
 
-    fn failed(&mut self, error: Error) -> Error {
+    pub(crate) fn failed(&mut self, error: Error) -> Error {
         match &mut self.transaction {
             Some(t) if t.explicit => t.failed = true,
             _ => self.rollback(),
@@ -258,4 +252,3 @@ impl Session {
             .get_or_insert_with(|| Transaction::new(false, Isolation::ReadCommitted, false, clock()))
     }
 }
-

@@ -231,7 +231,7 @@ pub static SETTINGS: &[Setting] = &[
 ];
 
 /// Names as SHOW ALL and ParameterStatus spell them, where that is not lower case.
-pub fn display_name(name: &str) -> &str {
+pub(crate) fn display_name(name: &str) -> &str {
     match name {
         "datestyle" => "DateStyle",
         "intervalstyle" => "IntervalStyle",
@@ -241,7 +241,7 @@ pub fn display_name(name: &str) -> &str {
 }
 
 /// The setting of that name (any case; `time zone` is `timezone`).
-pub fn find(name: &str) -> Result<&'static Setting> {
+pub(crate) fn find(name: &str) -> Result<&'static Setting> {
     let lower = name.to_lowercase();
     SETTINGS.iter().find(|s| s.name == lower).ok_or_else(|| {
         Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
@@ -250,7 +250,7 @@ pub fn find(name: &str) -> Result<&'static Setting> {
 
 /// The values of a session's settings.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     values: AHashMap<&'static str, String>,
     /// What RESET goes back to: the server's and the start-up packet's values.
     defaults: AHashMap<&'static str, String>,
@@ -260,7 +260,7 @@ pub struct Settings {
 
 impl Settings {
     /// Defaults, with the server's own values on top.
-    pub fn new(overrides: &[(&str, String)]) -> Self {
+    pub(crate) fn new(overrides: &[(&str, String)]) -> Self {
         let mut defaults: AHashMap<&'static str, String> =
             SETTINGS.iter().map(|s| (s.name, s.default.to_owned())).collect();
         for (name, value) in overrides {
@@ -272,19 +272,19 @@ impl Settings {
     }
 
     /// Makes the present values those that RESET goes back to: after the start-up packet's options.
-    pub fn seal_defaults(&mut self) {
+    pub(crate) fn seal_defaults(&mut self) {
         self.defaults = self.values.clone();
         self.changed.clear();
     }
 
     /// A setting's value as SHOW prints it; 42704 when there is none of that name.
-    pub fn get(&self, name: &str) -> Result<&str> {
+    pub(crate) fn get(&self, name: &str) -> Result<&str> {
         let s = find(name)?;
         Ok(self.values.get(s.name).map_or(s.default, String::as_str))
     }
 
     /// Sets a value; 22023 when it does not fit, 55P02 when it can't be changed.
-    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let s = find(name)?;
         let canonical = canonical(s, value)?;
         self.store(s, canonical);
@@ -292,14 +292,14 @@ impl Settings {
     }
 
     /// Sets a value that only the server changes.
-    pub fn set_fixed(&mut self, name: &'static str, value: String) {
+    pub(crate) fn set_fixed(&mut self, name: &'static str, value: String) {
         if let Ok(s) = find(name) {
             self.store(s, value);
         }
     }
 
     /// Back to the default.
-    pub fn reset(&mut self, name: &str) -> Result<()> {
+    pub(crate) fn reset(&mut self, name: &str) -> Result<()> {
         let s = find(name)?;
         if matches!(s.kind, SettingKind::Fixed) {
             return Err(cannot_change(s));
@@ -310,7 +310,7 @@ impl Settings {
     }
 
     /// All back to their defaults.
-    pub fn reset_all(&mut self) {
+    pub(crate) fn reset_all(&mut self) {
         for s in SETTINGS.iter().filter(|s| !matches!(s.kind, SettingKind::Fixed)) {
             // Cannot fail: the name is in the list and may be changed.
             let _ = self.reset(s.name);
@@ -325,12 +325,12 @@ impl Settings {
     }
 
     /// Names and values that clients are told, all of them.
-    pub fn reported(&self) -> Vec<(String, String)> {
+    pub(crate) fn reported(&self) -> Vec<(String, String)> {
         SETTINGS.iter().filter(|s| s.report).map(|s| self.pair(s.name)).collect()
     }
 
     /// Names and values that have changed since the last call, of those that clients are told.
-    pub fn take_changes(&mut self) -> Vec<(String, String)> {
+    pub(crate) fn take_changes(&mut self) -> Vec<(String, String)> {
         let changed = std::mem::take(&mut self.changed);
         changed.into_iter().map(|n| self.pair(n)).collect()
     }
@@ -340,7 +340,7 @@ impl Settings {
     }
 
     /// Puts back the values of an earlier copy (a transaction that rolled back).
-    pub fn restore(&mut self, earlier: AHashMap<&'static str, String>) {
+    pub(crate) fn restore(&mut self, earlier: AHashMap<&'static str, String>) {
         for s in SETTINGS {
             if let Some(v) = earlier.get(s.name).filter(|v| self.values.get(s.name) != Some(v)) {
                 self.store(s, v.clone());
@@ -349,17 +349,17 @@ impl Settings {
     }
 
     /// A copy of the values.
-    pub fn values(&self) -> AHashMap<&'static str, String> {
+    pub(crate) fn values(&self) -> AHashMap<&'static str, String> {
         self.values.clone()
     }
 
     /// A boolean setting.
-    pub fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         self.get(name).is_ok_and(|v| v == "on")
     }
 
     /// A whole-number setting in its unit.
-    pub fn number(&self, name: &str) -> i64 {
+    pub(crate) fn number(&self, name: &str) -> i64 {
         find(name)
             .ok()
             .and_then(|s| match s.kind {
@@ -370,7 +370,7 @@ impl Settings {
     }
 
     /// What text input and output go by.
-    pub fn format(&self, now_us: i64) -> FormatSettings {
+    pub(crate) fn format(&self, now_us: i64) -> FormatSettings {
         let value = |name: &str| self.get(name).unwrap_or_default();
         let (date_format, date_order) =
             parse_date_style(value("datestyle"), (DateFormat::Iso, DateOrder::Mdy))

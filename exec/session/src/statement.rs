@@ -40,7 +40,7 @@ pub(crate) enum PlannedKind {
     /// Reads or changes rows.
     Query(PlannedQuery),
     /// Anything else; bound only.
-    Utility(BoundKind),
+    Utility(Box<BoundKind>),
 }
 
 /// A planned SELECT, INSERT, UPDATE or DELETE.

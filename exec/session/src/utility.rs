@@ -13,7 +13,8 @@ use crate::auth::{is_verifier, scram_verifier};
 use crate::cancel::Running;
 use crate::client::{Client, Notice, blocking};
 use crate::portal::{Cursor, CursorTag};
-use crate::session::{Session, Started, is_transaction_control};
+use crate::running::{Started, is_transaction_control};
+use crate::session::Session;
 use crate::settings::{self, SETTINGS};
 use crate::statement::{PlannedKind, Prepared, tag};
 use crate::transaction::{Isolation, Transaction};
@@ -86,8 +87,11 @@ impl Session {
             BoundKind::Copy(c) if c.direction == CopyDirection::In => {
                 self.lock_for_writing("COPY FROM", running, client)?;
                 match &self.plan(prepared)?.kind {
-                    PlannedKind::Utility(BoundKind::Copy(c)) => copy::run(self, c, params, running, client),
-                    _ => Err(Error::internal("COPY became another statement")),
+                    PlannedKind::Utility(b) => match &**b {
+                        BoundKind::Copy(c) => copy::run(self, c, params, running, client),
+                        _ => Err(Error::internal("COPY became another statement")),
+                    },
+                    PlannedKind::Query(_) => Err(Error::internal("COPY became a query")),
                 }
             }
             BoundKind::Copy(c) => copy::run(self, c, params, running, client),
@@ -630,7 +634,11 @@ fn stored(column: &spg_expr::Column, rows: usize, ty: SqlType) -> Result<arrow::
         arrow::datatypes::DataType::Dictionary(_, values) => (**values).clone(),
         other => other.clone(),
     };
-    if flat == ty.data_type() { Ok(array) } else { Err(Error::internal("a query's column is not of its table's type")) }
+    if flat == ty.data_type() {
+        Ok(array)
+    } else {
+        Err(Error::internal("a query's column is not of its table's type"))
+    }
 }
 
 fn changed_role(mut role: spg_store::Role, options: &RoleOptions) -> Result<spg_store::Role> {

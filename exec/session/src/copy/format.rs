@@ -2,7 +2,7 @@
 
 /// What the first line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
+pub(crate) enum Header {
     /// A row.
     None,
     /// Column names; skipped on input.
@@ -13,7 +13,7 @@ pub enum Header {
 
 /// How rows look: PostgreSQL's `text` or `csv` format with its options.
 #[derive(Clone, Debug, PartialEq)]
-pub struct CopyFormat {
+pub(crate) struct CopyFormat {
     /// csv rather than text.
     pub csv: bool,
     /// Between fields.

@@ -16,7 +16,8 @@ use write::RecordWriter;
 
 use crate::cancel::Running;
 use crate::client::{Client, blocking};
-use crate::session::{Session, Started};
+use crate::running::Started;
+use crate::session::Session;
 
 /// Output is handed to the client in pieces of about this many bytes.
 const PIECE_BYTES: usize = 64 * 1024;

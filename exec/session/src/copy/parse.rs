@@ -182,9 +182,9 @@ impl RecordLayout {
 
     fn csv_value<'a>(&self, value: Cow<'a, str>, was_quoted: bool, column: usize) -> Field<'a> {
         let flag = |flags: &[bool]| flags.get(column).copied().unwrap_or(false);
-        let null = value == self.format.null
-            && (!was_quoted || flag(&self.format.force_null))
-            && !(flag(&self.format.force_not_null) && !was_quoted);
+        let may_be_null =
+            if was_quoted { flag(&self.format.force_null) } else { !flag(&self.format.force_not_null) };
+        let null = may_be_null && value == self.format.null;
         if null { Field::Null } else { Field::Value(value) }
     }
 

@@ -117,7 +117,7 @@ impl RecordWriter {
     /// Escapes the field from `start` on for the text format.
     fn escape_text(&self, start: usize, out: &mut Vec<u8>) {
         let special = |b: &u8| *b == b'\\' || *b == self.format.delimiter || matches!(*b, 8..=13);
-        if !out[start..].iter().any(|b| special(b)) {
+        if !out[start..].iter().any(special) {
             return;
         }
         let field = out.split_off(start);
