@@ -21,7 +21,7 @@ pub enum TransactionStatus {
 
 /// Isolation levels; READ UNCOMMITTED is READ COMMITTED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
+pub(crate) enum Isolation {
     /// A snapshot per statement.
     ReadCommitted,
     /// A snapshot per transaction.
@@ -32,7 +32,7 @@ pub enum Isolation {
 
 impl Isolation {
     /// By its name in SQL, lower case.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
             "read uncommitted" | "read committed" => Some(Self::ReadCommitted),
             "repeatable read" => Some(Self::RepeatableRead),
@@ -42,7 +42,7 @@ impl Isolation {
     }
 
     /// Its name in SQL.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ReadCommitted => "read committed",
             Self::RepeatableRead => "repeatable read",
