@@ -7,6 +7,7 @@
 
 mod check;
 mod duckdb;
+mod embedded;
 mod engine;
 mod files;
 pub mod postgres;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use check::{Failure, check, fill};
 pub use duckdb::{DuckDb, DuckDbRun};
+pub use embedded::EmbeddedEngine;
 pub use engine::{Answer, Connection, Engine};
 pub use files::{TestFile, sql_files};
 pub use record::{Action, FormatError, Record, Sort, SqlError, parse, render, render_row};

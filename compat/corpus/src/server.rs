@@ -116,8 +116,11 @@ fn profile_dir() -> Option<PathBuf> {
 }
 
 /// The path of a binary of this workspace, in the profile of the running program; built first if it is missing or if
-/// it may be older than the sources (cargo decides).
+/// it may be older than the sources (cargo decides). The environment variable SERVER_BINARY names another one.
 pub fn binary(package: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("SERVER_BINARY") {
+        return PathBuf::from(path).canonicalize();
+    }
     let dir = profile_dir().ok_or_else(|| Error::other("no directory of the running program"))?;
     let profile = match dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",

@@ -16,6 +16,8 @@ pub struct QueryResult {
     pub columns: Vec<ResultColumn>,
     /// Rows, in batches.
     pub batches: Vec<ResultBatch>,
+    /// The session's settings while it ran, on which the text of its rows depends.
+    pub settings: FormatSettings,
     /// The command tag, `SELECT 3`.
     pub tag: String,
     /// What COPY TO STDOUT wrote.
@@ -30,9 +32,9 @@ impl QueryResult {
         self.batches.iter().map(|b| b.rows).sum()
     }
 
-    /// Rows as text, as the wire would send them in UTC.
+    /// Rows as text, as the wire would send them.
     pub fn text_rows(&self) -> Result<Vec<Vec<Option<String>>>> {
-        self.text_rows_with(&FormatSettings::default())
+        self.text_rows_with(&self.settings)
     }
 
     /// Rows as text under other settings.
@@ -116,7 +118,14 @@ impl Client for Gather {
         Ok(())
     }
 
-    fn rows(&mut self, _: &[ResultColumn], _: &[i16], _: &FormatSettings, batch: &ResultBatch) -> Result<()> {
+    fn rows(
+        &mut self,
+        _: &[ResultColumn],
+        _: &[i16],
+        settings: &FormatSettings,
+        batch: &ResultBatch,
+    ) -> Result<()> {
+        self.current.settings = settings.clone();
         self.current.batches.push(batch.clone());
         Ok(())
     }

@@ -1,0 +1,64 @@
+//! The engine in this process, through its Rust API.
+
+use spg_embedded::{Config, Database};
+
+use crate::engine::{Answer, Connection, Engine, type_letter};
+use crate::record::SqlError;
+
+/// An empty database in memory.
+pub struct EmbeddedEngine {
+    database: Database,
+}
+
+impl EmbeddedEngine {
+    /// Opens it with a number of worker threads and settings that every session begins with.
+    pub fn open(workers: usize, settings: &[(&str, &str)]) -> Result<Self, SqlError> {
+        let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let config = Config { workers: Some(workers), settings, ..Config::default() };
+        Ok(Self { database: Database::open_in_memory(config).map_err(sql_error)? })
+    }
+}
+
+impl Engine for EmbeddedEngine {
+    fn name(&self) -> &'static str {
+        "spg"
+    }
+
+    fn connect(&self) -> Result<Box<dyn Connection>, SqlError> {
+        Ok(Box::new(Session(self.database.connection().map_err(sql_error)?)))
+    }
+}
+
+struct Session(spg_embedded::Connection);
+
+impl Connection for Session {
+    fn execute(&mut self, sql: &str) -> Result<Answer, SqlError> {
+        let result = self.0.query(sql).map_err(sql_error)?;
+        let types = result.columns.iter().map(|column| type_letter(column.ty.def.oid)).collect();
+        let rows = result.text_rows().map_err(sql_error)?;
+        Ok(Answer { types, rows, affected: affected(&result.tag) })
+    }
+
+    fn query(&mut self, sql: &str) -> Result<Answer, SqlError> {
+        self.execute(sql)
+    }
+
+    fn copy_in(&mut self, sql: &str, data: &str) -> Result<u64, SqlError> {
+        let tag = self.0.copy_in(sql, data.as_bytes().to_vec()).map_err(sql_error)?;
+        Ok(affected(&tag))
+    }
+
+    fn copy_out(&mut self, sql: &str) -> Result<String, SqlError> {
+        let result = self.0.query(sql).map_err(sql_error)?;
+        Ok(String::from_utf8_lossy(&result.copied).into_owned())
+    }
+}
+
+/// The count in a command tag: `INSERT 0 3`.
+fn affected(tag: &str) -> u64 {
+    tag.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or_default()
+}
+
+fn sql_error(error: spg_embedded::Error) -> SqlError {
+    SqlError { code: error.state().code().to_string(), message: error.message().to_string() }
+}

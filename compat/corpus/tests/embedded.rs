@@ -1,0 +1,46 @@
+//! Every SQL test file in this process: with the optimizer on and off, in batches of 1, 7 and 8,192 rows, on one
+//! worker and on four. Every run must give the same answers, those of PostgreSQL.
+
+#![allow(clippy::unwrap_used)]
+
+use spg_corpus::{EmbeddedEngine, check, sql_files};
+
+fn run(optimizer: &str, batch_size: &str, workers: usize) {
+    let (mut records, mut failed, mut report) = (0, 0, String::new());
+    for file in sql_files("").unwrap() {
+        let engine =
+            EmbeddedEngine::open(workers, &[("spg.optimizer", optimizer), ("spg.batch_size", batch_size)])
+                .unwrap();
+        records += file.records.len();
+        for failure in check(&engine, &file.records) {
+            failed += 1;
+            report += &format!("{}: {failure}\n", file.name);
+        }
+    }
+    assert!(records > 800, "only {records} records found");
+    assert!(failed == 0, "{report}{failed} of {records} records failed");
+}
+
+macro_rules! matrix {
+    ($($name:ident: $optimizer:literal, $batch_size:literal, $workers:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            run($optimizer, $batch_size, $workers);
+        })*
+    };
+}
+
+matrix! {
+    optimized_batch_8192_one_worker: "on", "8192", 1;
+    optimized_batch_8192_four_workers: "on", "8192", 4;
+    optimized_batch_7_one_worker: "on", "7", 1;
+    optimized_batch_7_four_workers: "on", "7", 4;
+    optimized_batch_1_one_worker: "on", "1", 1;
+    optimized_batch_1_four_workers: "on", "1", 4;
+    unoptimized_batch_8192_one_worker: "off", "8192", 1;
+    unoptimized_batch_8192_four_workers: "off", "8192", 4;
+    unoptimized_batch_7_one_worker: "off", "7", 1;
+    unoptimized_batch_7_four_workers: "off", "7", 4;
+    unoptimized_batch_1_one_worker: "off", "1", 1;
+    unoptimized_batch_1_four_workers: "off", "1", 4;
+}

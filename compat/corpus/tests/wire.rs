@@ -1,0 +1,30 @@
+//! Every SQL test file over the wire, each on a fresh server: both protocols, types from Describe, COPY as a stream.
+
+#![allow(clippy::unwrap_used)]
+
+use spg_corpus::{ServerEngine, binary, check, sql_files};
+
+fn run(settings: &[(&str, &str)], workers: usize) {
+    let server = binary("spg-server").unwrap();
+    let (mut records, mut failed, mut report) = (0, 0, String::new());
+    for file in sql_files("").unwrap() {
+        let engine = ServerEngine::start(&server, &[("SPG_WORKERS", workers.to_string())], settings).unwrap();
+        records += file.records.len();
+        for failure in check(&engine, &file.records) {
+            failed += 1;
+            report += &format!("{}: {failure}\n", file.name);
+        }
+    }
+    assert!(records > 800, "only {records} records found");
+    assert!(failed == 0, "{report}{failed} of {records} records failed");
+}
+
+#[test]
+fn as_started() {
+    run(&[], 2);
+}
+
+#[test]
+fn unoptimized_small_batches() {
+    run(&[("spg.optimizer", "off"), ("spg.batch_size", "7")], 1);
+}
