@@ -1,11 +1,11 @@
-//! `spg-corpus fill|check|server [filter]`: fills the test files from PostgreSQL, or checks PostgreSQL or a started
-//! SPG server against them.
+//! `spg-corpus fill|check|server|embedded [filter]`: fills the test files from PostgreSQL, or checks PostgreSQL, a
+//! started SPG server or the engine in this process against them.
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use spg_corpus::postgres::{Cluster, PostgresEngine, installed};
-use spg_corpus::{Failure, ServerEngine, TestFile, binary, check, fill, render, sql_files};
+use spg_corpus::{EmbeddedEngine, Failure, ServerEngine, TestFile, binary, check, fill, render, sql_files};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -14,7 +14,8 @@ fn main() -> ExitCode {
         Some("fill") => on_postgres(filter, true),
         Some("check") => on_postgres(filter, false),
         Some("server") => on_server(filter),
-        _ => Err("usage: spg-corpus fill|check|server [part of a file's name]".into()),
+        Some("embedded") => in_process(filter),
+        _ => Err("usage: spg-corpus fill|check|server|embedded [part of a file's name]".into()),
     };
     match run {
         Ok(0) => ExitCode::SUCCESS,
@@ -53,6 +54,15 @@ fn on_server(filter: &str) -> Result<usize, Box<dyn Error>> {
     let mut failed = 0;
     for file in sql_files(filter)? {
         let engine = ServerEngine::start(&server, &[], &[])?;
+        failed += report(&file, &check(&engine, &file.records));
+    }
+    Ok(failed)
+}
+
+fn in_process(filter: &str) -> Result<usize, Box<dyn Error>> {
+    let mut failed = 0;
+    for file in sql_files(filter)? {
+        let engine = EmbeddedEngine::open(2, &[]).map_err(|e| e.message)?;
         failed += report(&file, &check(&engine, &file.records));
     }
     Ok(failed)
