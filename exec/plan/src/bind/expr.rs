@@ -94,6 +94,9 @@ impl Binder<'_> {
             return Ok(column);
         }
         let name = spg_sql::fold(ident);
+        if name == "current_schema" && ident.quote_style.is_none() {
+            return self.call(Callee::Function("current_schema"), vec![], ident.span);
+        }
         if self.levels.iter().any(|l| l.namespace.relations.iter().any(|r| r.name == name)) {
             return Err(
                 self.locate(Error::unsupported("a whole row as a value is not supported"), ident.span)

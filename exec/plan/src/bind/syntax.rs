@@ -39,7 +39,7 @@ impl Binder<'_> {
             E::Ceil { expr, field } => self.round_off("ceil", expr, field, span),
             E::Floor { expr, field } => self.round_off("floor", expr, field, span),
             E::Position { expr, r#in } => self.call_with("position", &[r#in, expr], span),
-            E::Substring { expr, substring_from, substring_for, .. } => {
+            E::Substring { expr, substring_from, substring_for, shorthand, .. } => {
                 let mut args = vec![self.expr(expr)?];
                 match substring_from {
                     Some(from) => args.push(self.expr(from)?),
@@ -48,7 +48,7 @@ impl Binder<'_> {
                 if let Some(length) = substring_for {
                     args.push(self.expr(length)?);
                 }
-                self.call(Callee::Function("substring"), args, span)
+                self.call(Callee::Function(if *shorthand { "substr" } else { "substring" }), args, span)
             }
             E::Trim { trim_where, trim_what, expr, trim_characters } => {
                 let name = match trim_where {
@@ -164,6 +164,10 @@ impl Binder<'_> {
         let name = match &parts[..] {
             [name] => name.as_str(),
             [schema, name] if schema == "pg_catalog" => name.as_str(),
+            [schema, _] if !self.input.catalog.has_schema(schema) => {
+                let message = format!("schema \"{schema}\" does not exist");
+                return Err(self.error_at(span, SqlState::INVALID_SCHEMA_NAME, message));
+            }
             _ => {
                 let args = self.arguments(f)?;
                 let types: Vec<&str> = args.iter().map(|a| a.ty().def.sql_name).collect();

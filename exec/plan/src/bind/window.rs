@@ -114,10 +114,13 @@ impl Binder<'_> {
     }
 
     fn window_of(&mut self, over: &ast::WindowType) -> Result<WindowDef> {
-        match over {
+        let clause = std::mem::replace(&mut self.level().clause, Clause::Window);
+        let window = match over {
             ast::WindowType::NamedWindow(name) => self.named_window(name),
             ast::WindowType::WindowSpec(spec) => self.window_spec(spec),
-        }
+        };
+        self.level().clause = clause;
+        window
     }
 
     fn frame(&mut self, frame: &ast::WindowFrame, order: &[(Expr, bool, bool)]) -> Result<Frame> {
@@ -271,10 +274,10 @@ impl Binder<'_> {
             return Err(self.error_at(span, SqlState::GROUPING_ERROR, message));
         }
         if level.in_window || level.clause == Clause::Window {
-            let message = if level.in_window {
-                "window function calls cannot be nested".to_string()
+            let message = if level.clause == Clause::Window {
+                "window functions are not allowed in window definitions"
             } else {
-                "window functions are not allowed in window definitions".to_string()
+                "window function calls cannot be nested"
             };
             return Err(self.error_at(span, SqlState::WINDOWING_ERROR, message));
         }
