@@ -24,12 +24,12 @@ use crate::run::{Run, Slot};
 use crate::scalar::Scalar;
 use crate::sort_key::SortSpec;
 
-/// A worker begins a new table past this many groups.
-const TABLE_GROUPS_MAX: usize = 1 << 20;
-/// Fewer groups than this are merged in one go.
-const PARTITIONED_FROM: usize = 1 << 14;
-/// Groups per partition, about.
-const PARTITION_GROUPS: usize = 1 << 15;
+/// A worker begins a new table past this many batches of groups.
+const TABLE_BATCHES_MAX: usize = 128;
+/// Fewer batches of groups than this are merged in one go.
+const PARTITIONED_FROM_BATCHES: usize = 2;
+/// Batches of groups per partition, about.
+const PARTITION_BATCHES: usize = 4;
 /// Partitions at most.
 const PARTITIONS_MAX: usize = 256;
 
@@ -261,7 +261,7 @@ impl Sink for HashAggregate {
 
     fn push(&self, run: &Run, _: &Shared, local: &mut Local, batch: Batch) -> Result<()> {
         self.update(run, local, batch)?;
-        if local.groups.table.len() > TABLE_GROUPS_MAX {
+        if local.groups.table.len() > TABLE_BATCHES_MAX * run.batch_size {
             let full = std::mem::replace(&mut local.groups, Groups::new(&self.grouping));
             local.aside_bytes += full.bytes();
             local.aside.push(full);
@@ -280,8 +280,8 @@ impl Sink for HashAggregate {
         let tables = shared.tables.lock();
         let groups: usize = tables.iter().map(|t| t.lock().groups.table.len()).sum();
         let partitions = match groups {
-            few if few < PARTITIONED_FROM => 1,
-            many => (many / PARTITION_GROUPS).max(4 * run.parallelism).next_power_of_two().min(PARTITIONS_MAX),
+            few if few < PARTITIONED_FROM_BATCHES * run.batch_size => 1,
+            many => (many / (PARTITION_BATCHES * run.batch_size)).max(4 * run.parallelism).next_power_of_two().min(PARTITIONS_MAX),
         };
         shared.partitions.store(partitions, Ordering::Relaxed);
         Ok(if tables.len() > 1 { tables.len() } else { 0 })
@@ -329,6 +329,8 @@ pub(crate) struct ScanShared {
     aggregated: Arc<Aggregated>,
     /// The result when there is only one table.
     whole: Option<(Vec<Column>, usize)>,
+    /// Its rows per morsel.
+    morsel: usize,
     next: AtomicUsize,
 }
 
@@ -410,12 +412,13 @@ impl Source for AggregateScan {
             None if aggregated.tables.is_empty() && !self.empty_sets.is_empty() => Some(self.empty(run)?),
             None => None,
         };
-        Ok(ScanShared { aggregated, whole, next: AtomicUsize::new(0) })
+        let morsel = PARTITION_BATCHES * run.batch_size;
+        Ok(ScanShared { aggregated, whole, morsel, next: AtomicUsize::new(0) })
     }
 
     fn parallelism(&self, shared: &ScanShared) -> usize {
         match &shared.whole {
-            Some((_, rows)) => rows.div_ceil(PARTITION_GROUPS),
+            Some((_, rows)) => rows.div_ceil(shared.morsel),
             None => shared.aggregated.partitions,
         }
     }
@@ -428,14 +431,14 @@ impl Source for AggregateScan {
         let morsel = shared.next.fetch_add(1, Ordering::Relaxed);
         match &shared.whole {
             Some((columns, rows)) => {
-                let start = morsel * PARTITION_GROUPS;
+                let start = morsel * shared.morsel;
                 if start >= *rows {
                     return Ok(false);
                 }
                 *local = ScanLocal {
                     columns: columns.clone(),
                     at: start,
-                    rows: (start + PARTITION_GROUPS).min(*rows),
+                    rows: (start + shared.morsel).min(*rows),
                 };
             }
             None => {

@@ -20,8 +20,8 @@ use crate::predicate::{Answer, Predicate, PredicateCache, positions};
 use crate::run::{Run, Slot};
 use crate::zone::{BoundTest, Verdict, ZoneTest};
 
-/// Rows per morsel.
-const MORSEL_ROWS: usize = 32_768;
+/// Batches per morsel.
+const MORSEL_BATCHES: usize = 4;
 /// A join filter that passes more than this share of rows is not tried any more.
 const USELESS_SHARE: f64 = 0.9;
 /// Rows after which a join filter is judged.
@@ -104,13 +104,14 @@ impl TableScan {
             let (Some(skip_first), Some(skip_rest)) = (known(&first, group), known(&rest, group)) else {
                 continue;
             };
-            for start in (0..group.len()).step_by(MORSEL_ROWS) {
+            let morsel = run.batch_size * MORSEL_BATCHES;
+            for start in (0..group.len()).step_by(morsel) {
                 parts.push(Part {
                     group: group.clone(),
                     skip_first: skip_first.clone(),
                     skip_rest: skip_rest.clone(),
                     start,
-                    end: (start + MORSEL_ROWS).min(group.len()),
+                    end: (start + morsel).min(group.len()),
                 });
             }
         }

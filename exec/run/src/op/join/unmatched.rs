@@ -12,8 +12,8 @@ use crate::batch::{Batch, BatchColumn};
 use crate::pipeline::{Sink, Source};
 use crate::run::{Run, Slot};
 
-/// Rows per morsel.
-const MORSEL_ROWS: usize = 32_768;
+/// Batches per morsel.
+const MORSEL_BATCHES: usize = 4;
 
 /// A column put out.
 pub(crate) enum Out {
@@ -34,28 +34,28 @@ pub(crate) struct BuildRows {
 }
 
 impl Source for BuildRows {
-    type Shared = (Arc<JoinTable>, AtomicUsize);
+    type Shared = (Arc<JoinTable>, AtomicUsize, usize);
     type Local = (usize, usize);
 
     fn open(&self, run: &Run) -> Result<Self::Shared> {
-        Ok((run.get(self.slot)?, AtomicUsize::new(0)))
+        Ok((run.get(self.slot)?, AtomicUsize::new(0), run.batch_size * MORSEL_BATCHES))
     }
 
-    fn parallelism(&self, (table, _): &Self::Shared) -> usize {
-        table.rows.div_ceil(MORSEL_ROWS)
+    fn parallelism(&self, (table, _, morsel): &Self::Shared) -> usize {
+        table.rows.div_ceil(*morsel)
     }
 
     fn local(&self, _: &Run, _: &Self::Shared) -> Result<Self::Local> {
         Ok((0, 0))
     }
 
-    fn morsel(&self, _: &Run, (table, next): &Self::Shared, local: &mut Self::Local) -> Result<bool> {
-        let start = next.fetch_add(1, Ordering::Relaxed) * MORSEL_ROWS;
-        *local = (start, (start + MORSEL_ROWS).min(table.rows));
+    fn morsel(&self, _: &Run, (table, next, rows): &Self::Shared, local: &mut Self::Local) -> Result<bool> {
+        let start = next.fetch_add(1, Ordering::Relaxed) * rows;
+        *local = (start, (start + rows).min(table.rows));
         Ok(start < table.rows)
     }
 
-    fn next(&self, run: &Run, (table, _): &Self::Shared, (at, end): &mut Self::Local) -> Result<Option<Batch>> {
+    fn next(&self, run: &Run, (table, ..): &Self::Shared, (at, end): &mut Self::Local) -> Result<Option<Batch>> {
         if *at >= *end {
             return Ok(None);
         }

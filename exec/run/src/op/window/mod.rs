@@ -22,8 +22,8 @@ use crate::scalar::Scalar;
 use crate::sort_key::SortSpec;
 use frame::{FrameSpec, Groups};
 
-/// Rows per morsel, about; a partition is never split.
-const MORSEL_ROWS: usize = 65_536;
+/// Batches per morsel, about; a partition is never split.
+const MORSEL_BATCHES: usize = 8;
 
 /// What is called.
 pub(crate) enum Callee {
@@ -232,7 +232,7 @@ impl Source for Window {
         let mut morsels = Vec::new();
         let mut start = 0;
         for boundary in partition_starts.iter().skip(1).map(|s| *s as usize) {
-            if boundary - start >= MORSEL_ROWS {
+            if boundary - start >= run.batch_size * MORSEL_BATCHES {
                 morsels.push(start..boundary);
                 start = boundary;
             }
