@@ -3,6 +3,7 @@
 //! Assembly only: configuration, start-up lines, signals, exit codes. 0 after an orderly end, 1 when the server could not
 //! start or end properly, 2 for a wrong command line or environment.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -42,7 +43,11 @@ fn start() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(tracing::Level::INFO)
+        .init();
     for name in environment::unknown(std::env::vars_os()) {
         tracing::warn!("environment variable {name} is not one that spg-server knows");
     }
