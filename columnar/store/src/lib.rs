@@ -23,6 +23,7 @@ mod pending;
 mod prepare;
 mod recover;
 mod role;
+mod row_codec;
 mod row_group;
 mod seal;
 mod sketch;

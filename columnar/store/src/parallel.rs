@@ -1,6 +1,7 @@
 //! Work on many pieces with a few threads of its own: bulk index builds and replay.
 
 use std::num::NonZero;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -8,19 +9,20 @@ use spg_types::{Error, Result};
 
 /// Threads for bulk work.
 pub(crate) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
+    // Asking reads several files.
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// Applies `f` to every item, in any order, and returns the results in the order of the items. The first error wins.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    let workers = threads().min(items.len());
-    if workers <= 1 {
+    if items.len() <= 1 || threads() == 1 {
         return items.iter().map(f).collect();
     }
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Result<R>)>> = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..threads().min(items.len()) {
             scope.spawn(|| {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);

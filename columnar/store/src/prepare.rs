@@ -63,7 +63,7 @@ pub(crate) fn prepare(def: &TableDef, columns: Vec<ArrayRef>, logged: bool) -> R
     }
     let body = if logged {
         let mut w = Writer::default();
-        write_batch(&mut w, &columns, len)?;
+        write_batch(&mut w, def, &columns, len)?;
         Some(OpBody::new(w.0))
     } else {
         None

@@ -10,10 +10,14 @@ use roaring::RoaringBitmap;
 use spg_types::{ColumnStats, Result, TableDef};
 
 use crate::seal;
-use crate::zone::GroupStats;
+use crate::sketch::Sketch;
+use crate::zone::{self, Aggregate, GroupStats};
 
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
+
+/// Sketches of smaller groups are not kept: hashing the rows again is as fast as merging.
+const SKETCHED_ROWS_MIN: usize = 1_024;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -34,7 +38,8 @@ struct RowData {
     row_ids: RowIdMap,
     /// Whether encodings have been chosen for good.
     sealed: bool,
-    stats: OnceLock<GroupStats>,
+    zones: OnceLock<Vec<ColumnStats>>,
+    sketches: OnceLock<Vec<Sketch>>,
 }
 
 /// The row ids of a group. Gaps come from rolled-back inserts and from rows that were deleted and have been cleared away.
@@ -100,8 +105,11 @@ impl RowGroup {
         sealed: bool,
         stats: Option<GroupStats>,
     ) -> Self {
-        let stats = stats.map_or_else(OnceLock::new, OnceLock::from);
-        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, stats };
+        let (zones, sketches) = match stats {
+            Some(stats) => (OnceLock::from(stats.zones), OnceLock::from(stats.sketches)),
+            None => (OnceLock::new(), OnceLock::new()),
+        };
+        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches };
         Self { id: next_id(), data: Arc::new(data), deletes: None, live: len }
     }
 
@@ -180,11 +188,22 @@ impl RowGroup {
 
     /// Bounds, NULLs and distinct values of a column, over deleted rows too.
     pub fn zone(&self, i: usize) -> &ColumnStats {
-        &self.stats().zones[i]
+        &self.zones()[i]
     }
 
-    pub(crate) fn stats(&self) -> &GroupStats {
-        self.data.stats.get_or_init(|| GroupStats::of(&self.data.def, &self.data.columns))
+    /// One zone map per column, computed when first asked for.
+    pub(crate) fn zones(&self) -> &[ColumnStats] {
+        self.data.zones.get_or_init(|| zone::zones(&self.data.def, &self.data.columns))
+    }
+
+    /// Adds what is known of the columns.
+    pub(crate) fn add_to(&self, all: &mut Aggregate) {
+        all.add_zones(self.zones(), self.len() as u64);
+        if self.len() < SKETCHED_ROWS_MIN {
+            all.add_values(&self.data.columns);
+        } else {
+            all.add_sketches(self.data.sketches.get_or_init(|| zone::sketches(&self.data.columns)));
+        }
     }
 
     /// The offsets of deleted rows; `None` when there are none.
@@ -273,7 +292,8 @@ impl RowGroup {
             len: self.data.len,
             row_ids: self.data.row_ids.clone(),
             sealed: self.data.sealed,
-            stats: self.data.stats.clone(),
+            zones: self.data.zones.clone(),
+            sketches: self.data.sketches.clone(),
         };
         Self { data: Arc::new(data), ..self.clone() }
     }

@@ -108,9 +108,11 @@ impl Sketch {
     /// The estimated number of values.
     pub(crate) fn estimate(&self) -> f64 {
         let m = f64::from(1 << BITS);
-        let sum: f64 = self.0.iter().map(|r| 2f64.powi(-i32::from(*r))).sum();
+        let mut ranks = [0_u32; 64];
+        self.0.iter().for_each(|r| ranks[usize::from(r & 63)] += 1);
+        let sum: f64 = ranks.iter().enumerate().map(|(r, n)| f64::from(*n) * 2f64.powi(-(r as i32))).sum();
         let raw = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
-        let empty = self.0.iter().filter(|r| **r == 0).count() as f64;
+        let empty = f64::from(ranks[0]);
         // Small sets: count the registers that were never hit.
         if raw <= 2.5 * m && empty > 0.0 { (m * (m / empty).ln()).round() } else { raw.round() }
     }

@@ -12,7 +12,7 @@ use crate::index::IndexSnapshot;
 use crate::index::layout::SortedKeys;
 use crate::row_group::{ROW_GROUP_ROWS, RowGroup};
 use crate::seal::{self, SEALED_ROWS_MIN};
-use crate::zone::{Aggregate, GroupStats};
+use crate::zone::{self, Aggregate, GroupStats};
 
 /// So many neighbours of one size class become one of the next.
 const MERGE_FAN_IN: usize = 16;
@@ -27,9 +27,18 @@ pub struct TableSnapshot {
     rows: u64,
     /// Statistics of the sealed groups, those since dropped or cleared included: bounds stay sound.
     sealed_stats: Arc<Aggregate>,
-    stats: OnceLock<Arc<TableStats>>,
+    stats: OnceLock<Computed>,
+    /// Statistics of an earlier version, and the last row id then: a start for this one's.
+    base_stats: Option<(Arc<TableStats>, u64)>,
     /// The next row id to give out; shared by all versions, because an id that was given out stays given.
     next_row_id: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Debug)]
+struct Computed {
+    stats: Arc<TableStats>,
+    /// Whether every row was looked at, not only those that are new since an earlier version.
+    whole: bool,
 }
 
 /// A batch on its way into a table.
@@ -58,6 +67,7 @@ impl TableSnapshot {
             rows: 0,
             sealed_stats: Arc::default(),
             stats: OnceLock::new(),
+            base_stats: None,
             next_row_id: Arc::new(AtomicU64::new(1)),
         })
     }
@@ -89,14 +99,51 @@ impl TableSnapshot {
 
     /// Statistics over all row groups; bounds are sound, they hold for every row. Computed when first asked for.
     pub fn stats(&self) -> Arc<TableStats> {
-        let compute = || {
-            let mut all = (*self.sealed_stats).clone();
-            for group in self.groups.iter().filter(|g| !g.is_sealed()) {
-                all.add(group.stats(), group.len() as u64);
-            }
-            Arc::new(all.table_stats(self.rows, self.def.columns.len()))
+        let compute = || match self.extended_stats() {
+            Some(stats) => Computed { stats: Arc::new(stats), whole: false },
+            None => Computed { stats: Arc::new(self.whole_stats()), whole: true },
         };
-        self.stats.get_or_init(compute).clone()
+        self.stats.get_or_init(compute).stats.clone()
+    }
+
+    fn whole_stats(&self) -> TableStats {
+        let mut all = (*self.sealed_stats).clone();
+        for group in self.groups.iter().filter(|g| !g.is_sealed()) {
+            group.add_to(&mut all);
+        }
+        all.table_stats(self.rows, self.def.columns.len())
+    }
+
+    /// An earlier version's statistics widened for what has come since; `None` when that is too much to keep the rest.
+    fn extended_stats(&self) -> Option<TableStats> {
+        let (base, last_row_id) = self.base_stats.as_ref()?;
+        let tolerated = (base.rows / 32).max(256);
+        let mut stats = (**base).clone();
+        let mut seen = 0;
+        for group in self.groups.iter().rev().take_while(|g| g.last_row_id() > *last_row_id) {
+            seen += group.len() as u64;
+            if seen > tolerated {
+                return None;
+            }
+            zone::extend(&mut stats, group.zones());
+        }
+        if self.rows + tolerated < base.rows {
+            return None;
+        }
+        stats.rows = self.rows;
+        for column in &mut stats.columns {
+            column.null_count = column.null_count.min(self.rows);
+            column.distinct = column.distinct.min(self.rows as f64);
+        }
+        Some(stats)
+    }
+
+    /// This version is about to change: its statistics become the start for the next one's.
+    fn forget_stats(&mut self) {
+        let last_row_id = self.groups.last().map_or(0, |g| g.last_row_id());
+        if let Some(Computed { stats, whole: true }) = std::mem::take(&mut self.stats).into_inner() {
+            self.base_stats = Some((stats, last_row_id));
+        }
     }
 
     /// Where a row is: the position of its group and its offset there. `None` when it is not live.
@@ -184,7 +231,7 @@ impl TableSnapshot {
             Arc::make_mut(index).insert(keys, |row| first_row_id + row as u64);
         }
         self.rows += batch.len as u64;
-        self.stats = OnceLock::new();
+        self.forget_stats();
         let group =
             RowGroup::new(&self.def, batch.columns, batch.len, first_row_id, batch.sealed, batch.stats);
         if group.is_sealed() {
@@ -195,7 +242,7 @@ impl TableSnapshot {
     }
 
     fn note_sealed(&mut self, group: &RowGroup) {
-        Arc::make_mut(&mut self.sealed_stats).add(group.stats(), group.len() as u64);
+        group.add_to(Arc::make_mut(&mut self.sealed_stats));
     }
 
     /// Keeps few groups of each size class at the end.
@@ -247,7 +294,7 @@ impl TableSnapshot {
 
     /// Removes rows. Ids ascend and are live; XX000 otherwise.
     pub(crate) fn delete(&mut self, row_ids: &[u64]) -> Result<()> {
-        self.stats = OnceLock::new();
+        self.forget_stats();
         let mut rest = row_ids;
         while let Some(first) = rest.first() {
             let gone = || Error::internal(format!("a row to delete from {} is not there", self.def.name));
@@ -327,6 +374,7 @@ impl TableSnapshot {
         self.rows = 0;
         self.sealed_stats = Arc::default();
         self.stats = OnceLock::new();
+        self.base_stats = None;
         for index in &mut self.indexes {
             *index = Arc::new(index.emptied());
         }
@@ -361,6 +409,7 @@ impl TableSnapshot {
         self.groups = self.groups.iter().map(|g| Arc::new(g.redefined(&def))).collect();
         self.def = def;
         self.stats = OnceLock::new();
+        self.base_stats = None;
         Ok(())
     }
 

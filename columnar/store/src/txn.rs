@@ -131,11 +131,12 @@ impl WriteTxn {
             keys.push(sorted);
         }
         let first = snapshot.allocate_row_ids(len);
+        let def = snapshot.def().clone();
         let op = Op::Append { table, first_row_id: first };
         if let Some(log) = &mut self.log {
             let mut w = Writer::default();
             op.encode(&mut w);
-            write_batch(&mut w, &columns, len)?;
+            write_batch(&mut w, &def, &columns, len)?;
             log.ops.push(&w.0)?;
         }
         self.apply(op, Some(Batch { columns, len, sealed: false, stats: None, keys }))?;
@@ -159,6 +160,7 @@ impl WriteTxn {
             }
         }
         let first = snapshot.allocate_row_ids(batch.len());
+        let def = snapshot.def().clone();
         let end = first + batch.len() as u64;
         let op = Op::Append { table, first_row_id: first };
         if let Some(log) = &mut self.log {
@@ -168,7 +170,7 @@ impl WriteTxn {
                 Some(body) => body,
                 None => {
                     let mut w = Writer::default();
-                    write_batch(&mut w, &batch.columns, batch.len())?;
+                    write_batch(&mut w, &def, &batch.columns, batch.len())?;
                     spg_wal::OpBody::new(w.0)
                 }
             };

@@ -6,11 +6,37 @@ use arrow::datatypes::{
     Date32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, UInt16Type,
 };
-use spg_types::{ColumnStats, Datum, Numeric, Repr, TableDef, TableStats};
+use spg_types::{ColumnDef, ColumnStats, Datum, Numeric, Repr, TableDef, TableStats};
 
 use crate::sketch::Sketch;
 
-/// Zone maps and sketches of a batch of rows.
+/// The zone maps of a batch of rows.
+pub(crate) fn zones(def: &TableDef, columns: &[ArrayRef]) -> Vec<ColumnStats> {
+    let zone = |(c, array): (&ColumnDef, &ArrayRef)| {
+        let (min, max) = bounds(c.ty.repr(), array);
+        let null_count = array.logical_null_count();
+        // Counted only where a sketch is made; until then, as many as there are values.
+        let distinct = match array.as_dictionary_opt::<UInt16Type>() {
+            Some(d) => d.values().len(),
+            None => array.len() - null_count,
+        };
+        let avg_width = average_width(array);
+        ColumnStats { min, max, null_count: null_count as u64, distinct: distinct as f64, avg_width }
+    };
+    def.columns.iter().zip(columns).map(zone).collect()
+}
+
+/// The sketches of a batch of rows.
+pub(crate) fn sketches(columns: &[ArrayRef]) -> Vec<Sketch> {
+    let sketch = |array: &ArrayRef| {
+        let mut sketch = Sketch::default();
+        sketch.add(array);
+        sketch
+    };
+    columns.iter().map(sketch).collect()
+}
+
+/// What is known of a batch of rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupStats {
     pub(crate) zones: Vec<ColumnStats>,
@@ -19,19 +45,9 @@ pub(crate) struct GroupStats {
 
 impl GroupStats {
     pub(crate) fn of(def: &TableDef, columns: &[ArrayRef]) -> Self {
-        let mut stats = Self::default();
-        for (c, array) in def.columns.iter().zip(columns) {
-            let mut sketch = Sketch::default();
-            sketch.add(array);
-            let (min, max) = bounds(c.ty.repr(), array);
-            stats.zones.push(ColumnStats {
-                min,
-                max,
-                null_count: array.logical_null_count() as u64,
-                distinct: sketch.estimate(),
-                avg_width: average_width(array),
-            });
-            stats.sketches.push(sketch);
+        let mut stats = Self { zones: zones(def, columns), sketches: sketches(columns) };
+        for (zone, sketch) in stats.zones.iter_mut().zip(&stats.sketches) {
+            zone.distinct = sketch.estimate().min(zone.distinct);
         }
         stats
     }
@@ -187,6 +203,24 @@ fn before(a: &Datum, b: &Datum) -> bool {
     }
 }
 
+/// Widens bounds so that they hold for another zone too.
+fn widen(min: &mut Option<Datum>, max: &mut Option<Datum>, zone: &ColumnStats) {
+    if let Some(low) = zone.min.as_ref().filter(|v| min.as_ref().is_none_or(|m| before(v, m))) {
+        *min = Some(low.clone());
+    }
+    if let Some(high) = zone.max.as_ref().filter(|v| max.as_ref().is_none_or(|m| before(m, v))) {
+        *max = Some(high.clone());
+    }
+}
+
+/// Statistics widened by the zone maps of rows that have come since.
+pub(crate) fn extend(stats: &mut TableStats, zones: &[ColumnStats]) {
+    for (all, zone) in stats.columns.iter_mut().zip(zones) {
+        widen(&mut all.min, &mut all.max, zone);
+        all.null_count += zone.null_count;
+    }
+}
+
 /// Statistics of many row groups together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aggregate {
@@ -204,21 +238,23 @@ struct AggregateColumn {
 }
 
 impl Aggregate {
-    /// Takes in a row group of `rows` rows.
-    pub(crate) fn add(&mut self, stats: &GroupStats, rows: u64) {
+    /// Takes in `rows` rows with these zone maps; their values still have to go into the sketches.
+    pub(crate) fn add_zones(&mut self, zones: &[ColumnStats], rows: u64) {
         self.rows += rows;
-        self.columns.resize_with(stats.zones.len().max(self.columns.len()), AggregateColumn::default);
-        for ((all, zone), sketch) in self.columns.iter_mut().zip(&stats.zones).zip(&stats.sketches) {
-            if let Some(min) = zone.min.as_ref().filter(|v| all.min.as_ref().is_none_or(|m| before(v, m))) {
-                all.min = Some(min.clone());
-            }
-            if let Some(max) = zone.max.as_ref().filter(|v| all.max.as_ref().is_none_or(|m| before(m, v))) {
-                all.max = Some(max.clone());
-            }
+        self.columns.resize_with(zones.len().max(self.columns.len()), AggregateColumn::default);
+        for (all, zone) in self.columns.iter_mut().zip(zones) {
+            widen(&mut all.min, &mut all.max, zone);
             all.nulls += zone.null_count;
             all.bytes += zone.avg_width * (rows - zone.null_count.min(rows)) as f64;
-            all.sketch.merge(sketch);
         }
+    }
+
+    pub(crate) fn add_sketches(&mut self, sketches: &[Sketch]) {
+        self.columns.iter_mut().zip(sketches).for_each(|(all, sketch)| all.sketch.merge(sketch));
+    }
+
+    pub(crate) fn add_values(&mut self, columns: &[ArrayRef]) {
+        self.columns.iter_mut().zip(columns).for_each(|(all, array)| all.sketch.add(array));
     }
 
     /// As a table's statistics, for `live` rows.

@@ -2,6 +2,8 @@
 
 use spg_types::{Error, Result, SqlState};
 
+use crate::ops::Ops;
+
 /// The log format this server writes and reads.
 pub const FORMAT_VERSION: u16 = 3;
 /// The largest operation, in bytes.
@@ -47,10 +49,9 @@ impl Kind {
     }
 }
 
-/// The length word, checksum, kind and fixed fields of a frame that goes on with `rest_len` bytes whose CRC-32C
-/// is `rest_crc`.
-pub(crate) fn frame_head(kind: Kind, fixed: &[u8], rest_crc: u32, rest_len: usize) -> Result<Vec<u8>> {
-    let len = 1 + fixed.len() + rest_len;
+/// The length word, checksum, kind and fixed fields of a frame that goes on with operations.
+pub(crate) fn frame_head(kind: Kind, fixed: &[u8], ops: &Ops) -> Result<Vec<u8>> {
+    let len = 1 + fixed.len() + ops.bytes();
     let word = u32::try_from(len).ok().filter(|n| n & LEN_MARK == 0);
     let Some(word) = word else {
         return Err(Error::new(
@@ -58,8 +59,7 @@ pub(crate) fn frame_head(kind: Kind, fixed: &[u8], rest_crc: u32, rest_len: usiz
             format!("log record of {len} bytes is too large"),
         ));
     };
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&[kind as u8]), fixed);
-    let crc = if rest_len == 0 { crc } else { crc32c::crc32c_combine(crc, rest_crc, rest_len) };
+    let crc = ops.crc_after(crc32c::crc32c_append(crc32c::crc32c(&[kind as u8]), fixed));
     let mut head = Vec::with_capacity(HEAD_BYTES + fixed.len());
     head.extend_from_slice(&(word | LEN_MARK).to_le_bytes());
     head.extend_from_slice(&crc.to_le_bytes());
@@ -74,13 +74,13 @@ pub(crate) fn header_frame(database_id: [u8; 16], first_commit_no: u64) -> Resul
     fixed.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
     fixed.extend_from_slice(&database_id);
     fixed.extend_from_slice(&first_commit_no.to_le_bytes());
-    frame_head(Kind::Header, &fixed, 0, 0)
+    frame_head(Kind::Header, &fixed, &Ops::new())
 }
 
 /// The mark frame at `offset` that says how far the log is durable.
 pub(crate) fn mark_frame(offset: u64, durable: u64) -> Result<Vec<u8>> {
     let fixed = [offset.to_le_bytes(), durable.to_le_bytes()].concat();
-    frame_head(Kind::Mark, &fixed, 0, 0)
+    frame_head(Kind::Mark, &fixed, &Ops::new())
 }
 
 /// The 8 bytes at `at` of a slice known to be long enough.

@@ -111,7 +111,7 @@ impl Log {
         fixed.extend_from_slice(&commit_no.to_le_bytes());
         fixed.extend_from_slice(&time_us.to_le_bytes());
         fixed.extend_from_slice(&streamed_ops.to_le_bytes());
-        let head = frame_head(Kind::Commit, &fixed, ops.crc(), ops.bytes())?;
+        let head = frame_head(Kind::Commit, &fixed, &ops)?;
         let bytes = head.len() + ops.bytes();
         let item = Item::Frame { transaction, head, parts: ops.parts, completion, commit: true };
         self.queue(generation, bytes, item, queued)
@@ -119,7 +119,7 @@ impl Log {
 
     /// Streams operations of a transaction that is not yet committed. Waits while too much is queued.
     pub fn chunk(&self, generation: u64, transaction: u64, ops: Ops) -> Result<()> {
-        let head = frame_head(Kind::Chunk, &transaction.to_le_bytes(), ops.crc(), ops.bytes())?;
+        let head = frame_head(Kind::Chunk, &transaction.to_le_bytes(), &ops)?;
         let bytes = head.len() + ops.bytes();
         let item = Item::Frame { transaction, head, parts: ops.parts, completion: None, commit: false };
         self.queue(generation, bytes, item, || {})
@@ -128,7 +128,7 @@ impl Log {
     /// Says that of the transaction's operations so far only the first `keep` count.
     pub fn undo(&self, generation: u64, transaction: u64, keep: u64) -> Result<()> {
         let fixed = [transaction.to_le_bytes(), keep.to_le_bytes()].concat();
-        let head = frame_head(Kind::Undo, &fixed, 0, 0)?;
+        let head = frame_head(Kind::Undo, &fixed, &Ops::new())?;
         let item = Item::Frame { transaction, head, parts: Vec::new(), completion: None, commit: false };
         self.queue(generation, 0, item, || {})
     }
