@@ -56,7 +56,8 @@ impl RowChecks {
             };
             if let Some(row) = (0..rows).find(|&row| answer.is_valid(row) && !answer.value(row)) {
                 let table = &self.table.name;
-                let message = format!("new row for relation \"{table}\" violates check constraint \"{name}\"");
+                let message =
+                    format!("new row for relation \"{table}\" violates check constraint \"{name}\"");
                 let error = Error::new(SqlState::CHECK_VIOLATION, message)
                     .with_detail(self.failing_row(ctx, columns, row))
                     .with_table(table)

@@ -178,7 +178,8 @@ impl Script<'_> {
             }
             other => {
                 if modifies(other) {
-                    let message = "WITH clause containing a data-modifying statement must be at the top level";
+                    let message =
+                        "WITH clause containing a data-modifying statement must be at the top level";
                     return Err(Error::unsupported(message));
                 }
                 let (mut lowering, imports) = self.lowering(other);
@@ -229,7 +230,9 @@ fn few_rows(plan: &Plan) -> Option<u64> {
         | Plan::Sort { input, .. }
         | Plan::Limit { input, .. }
         | Plan::Modify(Modify { input, .. }) => few_rows(input),
-        Plan::Join(Join { left, right, lookup: Some(lookup), kind, .. }) if !matches!(kind, JoinKind::Full) => {
+        Plan::Join(Join { left, right, lookup: Some(lookup), kind, .. })
+            if !matches!(kind, JoinKind::Full) =>
+        {
             let Plan::Scan(scan) = &**right else { return None };
             let index = scan.table.indexes.iter().find(|i| i.id == lookup.index)?;
             let unique = index.unique && lookup.keys.len() == index.columns.len();

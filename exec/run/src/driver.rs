@@ -100,7 +100,8 @@ impl Driver {
                 }
                 Phase::Draining { stage, level } => {
                     if stage == self.stages.len() {
-                        let own = self.sink.1.take().ok_or_else(|| Error::internal("a driver ended twice"))?;
+                        let own =
+                            self.sink.1.take().ok_or_else(|| Error::internal("a driver ended twice"))?;
                         let node = &program.sinks[spec.sink];
                         timed(run, node.node, || node.op.any_combine(run, &self.sink.0, own))?;
                         return Ok(Turn::Finished);

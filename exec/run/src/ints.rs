@@ -86,7 +86,11 @@ pub(crate) fn int_bounds(array: &ArrayRef) -> Option<(i64, i64)> {
 }
 
 /// An array of an integer-like type from widened values.
-pub(crate) fn narrow_ints(values: Vec<i64>, nulls: Option<arrow::buffer::NullBuffer>, ty: &DataType) -> Option<ArrayRef> {
+pub(crate) fn narrow_ints(
+    values: Vec<i64>,
+    nulls: Option<arrow::buffer::NullBuffer>,
+    ty: &DataType,
+) -> Option<ArrayRef> {
     use arrow::array::PrimitiveArray;
     use std::sync::Arc;
     macro_rules! make {

@@ -53,7 +53,8 @@ impl Change {
             need.extend(modify.values.iter().flatten());
         }
         let flow = lowering.lower(&modify.input, &need)?;
-        let layout = Layout::new(flow.layout.columns().iter().filter(|(id, _)| need.contains(id)).copied().collect());
+        let layout =
+            Layout::new(flow.layout.columns().iter().filter(|(id, _)| need.contains(id)).copied().collect());
         let value = |(i, id): (usize, &Option<spg_expr::ColId>)| match id {
             Some(id) => layout.position(*id),
             None => Err(Error::internal(format!("column {i} of the new row has no value"))),
@@ -69,7 +70,8 @@ impl Change {
             checks: RowChecks::new(modify)?,
             returning: scalars(modify.returning.iter().map(|r| &r.expr), &layout)?,
         };
-        let columns = layout.columns().iter().map(|(id, _)| flow.layout.position(*id)).collect::<Result<_>>()?;
+        let columns =
+            layout.columns().iter().map(|(id, _)| flow.layout.position(*id)).collect::<Result<_>>()?;
         lowering.end(flow, Results { columns });
         Ok((lowering.finish(), change))
     }
@@ -168,7 +170,13 @@ impl CompiledPlan {
 }
 
 impl Change {
-    fn collect(&self, env: &ExecEnv, rows: ResultBatch, all: &mut Collected, txn: &mut WriteTxn) -> Result<()> {
+    fn collect(
+        &self,
+        env: &ExecEnv,
+        rows: ResultBatch,
+        all: &mut Collected,
+        txn: &mut WriteTxn,
+    ) -> Result<()> {
         let mut batch = Batch::new(rows.columns, rows.rows);
         if let Some(row_id) = self.row_id {
             self.collect_ids(&mut batch, row_id, all)?;
@@ -207,7 +215,8 @@ impl Change {
     /// Notes rows to delete; a row that was there before is dropped from the batch: its first change counts.
     fn collect_ids(&self, batch: &mut Batch, row_id: usize, all: &mut Collected) -> Result<()> {
         let ids = batch.array(row_id)?;
-        let ids = ids.as_primitive_opt::<Int64Type>().ok_or_else(|| Error::internal("row ids are not bigint"))?;
+        let ids =
+            ids.as_primitive_opt::<Int64Type>().ok_or_else(|| Error::internal("row ids are not bigint"))?;
         let mut first: Vec<u32> = Vec::with_capacity(ids.len());
         for (row, id) in ids.iter().enumerate() {
             if let Some(id) = id

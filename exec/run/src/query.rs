@@ -24,6 +24,7 @@ enum Status {
     Done,
 }
 
+#[allow(clippy::vec_box, reason = "drivers pass from hand to hand by pointer")]
 struct PipelineState {
     status: Status,
     source: Option<AnyShared>,
@@ -269,6 +270,7 @@ impl Query {
         }
     }
 
+    #[allow(clippy::vec_box, reason = "drivers pass from hand to hand by pointer")]
     /// Takes back drivers that waited for room among the results.
     pub(crate) fn resume(&self, drivers: Vec<Box<Driver>>) {
         let mut state = self.state.lock();

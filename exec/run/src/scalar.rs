@@ -123,7 +123,9 @@ impl Scalar {
     pub(crate) fn eval(&self, ctx: &EvalContext, batch: &mut Batch) -> Result<Column> {
         let column = match &self.kind {
             Kind::Column(i) => batch.column(*i)?,
-            Kind::Computed { compiled, inputs } => compiled.eval(ctx, &batch.columns(inputs)?, batch.rows())?,
+            Kind::Computed { compiled, inputs } => {
+                compiled.eval(ctx, &batch.columns(inputs)?, batch.rows())?
+            }
         };
         if self.as_numeric { numeric(column) } else { Ok(column) }
     }

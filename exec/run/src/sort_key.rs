@@ -62,7 +62,11 @@ impl SortSpec {
     }
 
     /// The keys of rows whose columns are given by position.
-    pub(crate) fn encode(&self, column: &mut dyn FnMut(usize) -> Result<Column>, rows: usize) -> Result<SortKeys> {
+    pub(crate) fn encode(
+        &self,
+        column: &mut dyn FnMut(usize) -> Result<Column>,
+        rows: usize,
+    ) -> Result<SortKeys> {
         let arrays = self
             .parts
             .iter()
@@ -164,7 +168,12 @@ fn value_bits(ty: SqlType) -> Option<u32> {
 }
 
 /// The order-preserving bits of each value of a fixed-width array.
-fn each_fixed(array: &ArrayRef, constant: bool, rows: usize, mut f: impl FnMut(usize, Option<u128>)) -> Result<()> {
+fn each_fixed(
+    array: &ArrayRef,
+    constant: bool,
+    rows: usize,
+    mut f: impl FnMut(usize, Option<u128>),
+) -> Result<()> {
     let nulls = array.nulls().filter(|n| n.null_count() > 0);
     let mut run = |get: &dyn Fn(usize) -> u128| match (constant, nulls) {
         (true, _) => {

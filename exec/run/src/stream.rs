@@ -32,6 +32,7 @@ impl ResultBatch {
     }
 }
 
+#[allow(clippy::vec_box, reason = "drivers pass from hand to hand by pointer")]
 struct State {
     batches: VecDeque<ResultBatch>,
     parked: Vec<Box<Driver>>,

@@ -85,14 +85,13 @@ impl ZoneTest {
     pub(crate) fn bind(&self, ctx: &EvalContext) -> BoundTest {
         match &self.0 {
             None => BoundTest::None,
-            Some(Test::IsNull { column, negated }) => BoundTest::IsNull { column: *column, negated: *negated },
+            Some(Test::IsNull { column, negated }) => {
+                BoundTest::IsNull { column: *column, negated: *negated }
+            }
             Some(Test::Compare { column, ty, op, value }) => match value.value(ctx) {
-                Ok(v) => BoundTest::Compare {
-                    column: *column,
-                    ty: *ty,
-                    op: *op,
-                    value: comparable(v, value.ty()),
-                },
+                Ok(v) => {
+                    BoundTest::Compare { column: *column, ty: *ty, op: *op, value: comparable(v, value.ty()) }
+                }
                 Err(_) => BoundTest::None,
             },
             Some(Test::In { column, ty, values }) => {

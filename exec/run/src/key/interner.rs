@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewBuilder, DictionaryArray, IntervalMonthDayNanoBuilder, StringViewBuilder,
-    UInt16Array, UInt32Array,
+    Array, ArrayRef, AsArray, BinaryViewBuilder, DictionaryArray, IntervalMonthDayNanoBuilder,
+    StringViewBuilder, UInt16Array, UInt32Array,
 };
 use arrow::datatypes::{IntervalMonthDayNanoType, UInt16Type};
 use hashbrown::HashTable;
@@ -160,7 +160,10 @@ impl Interner {
         let strings = self.shown.as_ref().unwrap_or(&self.canonical);
         let count = strings.len() as u32;
         let valid_at = |i: usize| valid.is_none_or(|v| v.is_valid(i));
-        if matches!(self.kind, Kind::Text | Kind::Padded) && self.len() <= (1 << 15) && self.len() * 4 <= ids.len() {
+        if matches!(self.kind, Kind::Text | Kind::Padded)
+            && self.len() <= (1 << 15)
+            && self.len() * 4 <= ids.len()
+        {
             let keys = ids.iter().enumerate().map(|(i, &id)| if valid_at(i) { id as u16 } else { 0 });
             let keys = UInt16Array::new(keys.collect(), valid.cloned());
             return Ok(Arc::new(DictionaryArray::try_new(keys, self.text(0..count)?)?));
@@ -212,7 +215,8 @@ impl Interner {
             match self.shown_bytes(id) {
                 None => b.append_null(),
                 Some(bytes) => {
-                    let bytes: [u8; 16] = bytes.try_into().map_err(|_| Error::internal("an interval key is short"))?;
+                    let bytes: [u8; 16] =
+                        bytes.try_into().map_err(|_| Error::internal("an interval key is short"))?;
                     b.append_value(IntervalMonthDayNanoType::from_i128(i128::from_le_bytes(bytes)));
                 }
             }

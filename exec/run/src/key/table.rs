@@ -98,7 +98,10 @@ impl GroupTable {
             Lookup::One(slots) => 16 * slots.len(),
             Lookup::Many(slots) => 8 * slots.len(),
         };
-        lookup + 8 * self.keys.capacity() + self.interners.iter().map(Interner::bytes).sum::<usize>() + 32 * self.nulls.len()
+        lookup
+            + 8 * self.keys.capacity()
+            + self.interners.iter().map(Interner::bytes).sum::<usize>()
+            + 32 * self.nulls.len()
     }
 
     /// Makes room for so many groups.
@@ -109,7 +112,13 @@ impl GroupTable {
     }
 
     /// The group of each row, `u32::MAX` for keys that have none. Rows with a NULL in one of the `strict` columns have none.
-    pub(crate) fn lookup(&self, columns: &[Column], rows: usize, strict: &[usize], out: &mut Vec<u32>) -> Result<()> {
+    pub(crate) fn lookup(
+        &self,
+        columns: &[Column],
+        rows: usize,
+        strict: &[usize],
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
         out.clear();
         let keys = self.shape.encode_lookup(columns, rows, &self.interners)?;
         if keys.is_plain() {
@@ -171,7 +180,9 @@ impl GroupTable {
                 loop {
                     let slot = slots[at];
                     let start = slot.1 as usize * width;
-                    if slot.1 == EMPTY || slot.0 == (hash >> 32) as u32 && self.keys[start..start + width] == *key {
+                    if slot.1 == EMPTY
+                        || slot.0 == (hash >> 32) as u32 && self.keys[start..start + width] == *key
+                    {
                         return slot.1;
                     }
                     at = (at + 1) & mask;
@@ -253,9 +264,10 @@ impl GroupTable {
 
     fn all_within(&self, direct: &Direct, keys: &KeyWords) -> bool {
         direct.fields.iter().all(|f| {
-            let over = keys.words().iter().fold(0, |over, key| {
-                over | ((key >> f.shift & f.mask).wrapping_sub(f.base) & f.mask)
-            });
+            let over = keys
+                .words()
+                .iter()
+                .fold(0, |over, key| over | ((key >> f.shift & f.mask).wrapping_sub(f.base) & f.mask));
             over >> f.bits == 0
         })
     }
@@ -276,11 +288,7 @@ impl GroupTable {
                         min = min.min(v);
                         max = max.max(v);
                     }
-                    if min > max {
-                        (0, 0)
-                    } else {
-                        ((min ^ sign) & mask, max - min)
-                    }
+                    if min > max { (0, 0) } else { ((min ^ sign) & mask, max - min) }
                 }
             };
             let bits = 64 - span.leading_zeros();

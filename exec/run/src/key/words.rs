@@ -107,12 +107,22 @@ impl Shape {
     }
 
     /// The keys of some rows; new values are interned.
-    pub(crate) fn encode(&self, columns: &[Column], rows: usize, interners: &mut [Interner]) -> Result<KeyWords> {
+    pub(crate) fn encode(
+        &self,
+        columns: &[Column],
+        rows: usize,
+        interners: &mut [Interner],
+    ) -> Result<KeyWords> {
         self.encode_with(columns, rows, &mut |interner, array| interners[interner].intern_all(array))
     }
 
     /// The keys of some rows that are only looked up; values that were never interned equal nothing.
-    pub(crate) fn encode_lookup(&self, columns: &[Column], rows: usize, interners: &[Interner]) -> Result<KeyWords> {
+    pub(crate) fn encode_lookup(
+        &self,
+        columns: &[Column],
+        rows: usize,
+        interners: &[Interner],
+    ) -> Result<KeyWords> {
         self.encode_with(columns, rows, &mut |interner, array| interners[interner].lookup_all(array))
     }
 
@@ -288,7 +298,10 @@ impl Out<'_> {
             }, else return Err(wrong())),
             Kind::Float32 => {
                 let a = array.as_primitive_opt::<Float32Type>().ok_or_else(wrong)?;
-                self.put(constant, a.values().iter().map(|v| canonical(f64::from(*v), |v| (v as f32).to_bits().into())));
+                self.put(
+                    constant,
+                    a.values().iter().map(|v| canonical(f64::from(*v), |v| (v as f32).to_bits().into())),
+                );
             }
             Kind::Float64 => {
                 // A real compares with a double as a double.

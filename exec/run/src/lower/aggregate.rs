@@ -56,7 +56,7 @@ impl Lowering {
         let sink = self.sink(flow, node, HashAggregate { grouping: grouping.clone(), slot, node });
         let empty_sets = (0..sets.len()).filter(|&i| sets[i].is_empty()).collect();
         let source = AggregateScan { grouping, slot, sets: numbering, empty_sets };
-        Ok(self.from_source(node, source, vec![Dep::Sink(sink)], layout))
+        Ok(self.begin(node, source, vec![Dep::Sink(sink)], layout))
     }
 
     /// Adds the key columns of each grouping set and the set's number; the keys are then plain columns.
@@ -68,7 +68,8 @@ impl Lowering {
         sets: &[Vec<usize>],
         number: ColId,
     ) -> Result<Vec<(Expr, ColId)>> {
-        let stage = Expand { keys: scalars(groups.iter().map(|g| &g.expr), &flow.layout)?, sets: sets.to_vec() };
+        let stage =
+            Expand { keys: scalars(groups.iter().map(|g| &g.expr), &flow.layout)?, sets: sets.to_vec() };
         self.stage(flow, node, stage, &[]);
         // Key columns may have the ids of input columns, which arguments still read: they get ids of their own.
         let mut keys = Vec::new();
@@ -116,7 +117,7 @@ impl Lowering {
         let slot = self.slot();
         let sink = self.sink(flow, node, HashAggregate { grouping: grouping.clone(), slot, node });
         let source = AggregateScan { grouping, slot, sets: None, empty_sets: Vec::new() };
-        Ok(self.from_source(node, source, vec![Dep::Sink(sink)], layout))
+        Ok(self.begin(node, source, vec![Dep::Sink(sink)], layout))
     }
 }
 

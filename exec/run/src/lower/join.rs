@@ -118,7 +118,8 @@ impl Lowering {
             JoinKind::Single => (Emit::Single, false),
         };
         // One plain key leaves a mark unknown in a way that needs no pairs.
-        let simple = condition.residual.is_empty() && condition.keys.len() == 1 && !condition.keys[0].null_safe;
+        let simple =
+            condition.residual.is_empty() && condition.keys.len() == 1 && !condition.keys[0].null_safe;
         let by_condition = emit == Emit::Mark && !simple && !join.on.is_empty();
         let tested: &[Expr] = if by_condition { &join.on } else { &condition.residual };
         let wants_right = !matches!(emit, Emit::Semi | Emit::Anti | Emit::Mark);
@@ -137,11 +138,14 @@ impl Lowering {
         let left = flow.layout.clone();
         let mut both = left.clone();
         payload.columns().iter().for_each(|&(id, ty)| both.push(id, ty));
-        let mut output: Vec<usize> = (0..left.len()).filter(|&i| need.contains(&left.columns()[i].0)).collect();
+        let mut output: Vec<usize> =
+            (0..left.len()).filter(|&i| need.contains(&left.columns()[i].0)).collect();
         let mut layout = Layout::new(output.iter().map(|&i| left.columns()[i]).collect());
         let left_out = output.len();
         if wants_right {
-            for (i, &(id, ty)) in payload.columns().iter().enumerate().filter(|(_, (id, _))| need.contains(id)) {
+            for (i, &(id, ty)) in
+                payload.columns().iter().enumerate().filter(|(_, (id, _))| need.contains(id))
+            {
                 output.push(left.len() + i);
                 layout.push(id, ty);
             }
@@ -271,13 +275,13 @@ impl Lowering {
         if only_build {
             let done = self.sink(flow, node, Discard);
             let layout = Layout::new(layout.columns()[left_out..].to_vec());
-            let mut flow = self.from_source(node, source, vec![dep, Dep::Sink(done)], layout);
+            let mut flow = self.begin(node, source, vec![dep, Dep::Sink(done)], layout);
             flow.not_full();
             return Ok(flow);
         }
         let mut deps = vec![dep];
         deps.extend(flow.chains.iter().map(|c| Dep::Chain(c.id)));
-        let mut rest = self.from_source(node, source, deps, layout.clone());
+        let mut rest = self.begin(node, source, deps, layout.clone());
         rest.not_full();
         flow.chains.extend(rest.chains);
         flow.layout = layout;
@@ -300,11 +304,13 @@ impl Lowering {
             JoinKind::Single => Emit::Single,
             _ => return Ok(None),
         };
-        let whole = scan.table.indexes.iter().any(|i| i.id == lookup.index && i.columns.len() == lookup.keys.len());
+        let whole =
+            scan.table.indexes.iter().any(|i| i.id == lookup.index && i.columns.len() == lookup.keys.len());
         if !whole || scan.index.is_some() {
             return Ok(None);
         }
-        let tested: Vec<Expr> = join.on.iter().chain(&scan.filter).filter(|e| !e.is_bool(true)).cloned().collect();
+        let tested: Vec<Expr> =
+            join.on.iter().chain(&scan.filter).filter(|e| !e.is_bool(true)).cloned().collect();
         let read = with_columns(need, &tested);
         let left_need = with_columns(&read, &lookup.keys);
         let mut flow = self.lower(&join.left, &left_need)?;

@@ -27,7 +27,8 @@ impl Lowering {
             offset: offset.map(Scalar::constant).transpose()?,
             ties: match ties {
                 Some(keys) => {
-                    let at = keys.iter().map(|k| flow.layout.position(k.column)).collect::<Result<Vec<_>>>()?;
+                    let at =
+                        keys.iter().map(|k| flow.layout.position(k.column)).collect::<Result<Vec<_>>>()?;
                     let types: Vec<SqlType> = keys.iter().map(|k| k.ty).collect();
                     Some((at, Shape::new(&types)))
                 }

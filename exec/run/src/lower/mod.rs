@@ -163,7 +163,7 @@ impl Lowering {
     }
 
     /// A flow of one chain from a new source.
-    fn from_source(&mut self, node: NodeId, source: impl Source, deps: Vec<Dep>, layout: Layout) -> Flow {
+    fn begin(&mut self, node: NodeId, source: impl Source, deps: Vec<Dep>, layout: Layout) -> Flow {
         self.chains += 1;
         let chain = Chain {
             id: self.chains - 1,

@@ -39,15 +39,15 @@ impl Lowering {
         let columns: Vec<_> =
             scan.columns.iter().filter(|(c, _)| need.contains(&c.id) || read.contains(&c.id)).collect();
         let inner = Layout::new(columns.iter().map(|(c, _)| (c.id, c.ty)).collect());
-        let output: Vec<usize> =
-            (0..columns.len()).filter(|&i| need.contains(&columns[i].0.id)).collect();
+        let output: Vec<usize> = (0..columns.len()).filter(|&i| need.contains(&columns[i].0.id)).collect();
         let mut layout = Layout::new(output.iter().map(|&i| inner.columns()[i]).collect());
         if let Some(id) = scan.row_id {
             layout.push(id, SqlType::new(&def::INT8));
         }
         let (first, rest) = order_conjuncts(&scan.filter);
         let place = |id: ColId| scan.columns.iter().find(|(c, _)| c.id == id).map(|(_, at)| *at);
-        let zones = |exprs: &[Expr]| exprs.iter().map(|e| ZoneTest::new(e, &place)).collect::<Result<Vec<_>>>();
+        let zones =
+            |exprs: &[Expr]| exprs.iter().map(|e| ZoneTest::new(e, &place)).collect::<Result<Vec<_>>>();
         let source = TableScan {
             table: scan.table.id,
             columns: columns.iter().map(|(_, at)| *at).collect(),
@@ -63,14 +63,20 @@ impl Lowering {
             row_id: scan.row_id.is_some(),
         };
         let filtered = !scan.filter.is_empty() || !source.filters.is_empty();
-        let mut flow = self.from_source(self.node(plan), source, deps, layout);
+        let mut flow = self.begin(self.node(plan), source, deps, layout);
         if filtered {
             flow.not_full();
         }
         Ok(flow)
     }
 
-    fn lower_index_scan(&mut self, plan: &Plan, scan: &Scan, access: &IndexAccess, need: &Need) -> Result<Flow> {
+    fn lower_index_scan(
+        &mut self,
+        plan: &Plan,
+        scan: &Scan,
+        access: &IndexAccess,
+        need: &Need,
+    ) -> Result<Flow> {
         let read: BTreeSet<ColId> = scan.filter.iter().flat_map(Expr::columns).collect();
         let columns: Vec<_> =
             scan.columns.iter().filter(|(c, _)| need.contains(&c.id) || read.contains(&c.id)).collect();
@@ -80,10 +86,12 @@ impl Lowering {
         if let Some(id) = scan.row_id {
             layout.push(id, SqlType::new(&def::INT8));
         }
-        let bound = |b: &Option<(Expr, bool)>| -> Result<Option<(Scalar, bool)>> { match b {
-            Some((value, inclusive)) => Ok(Some((Scalar::constant(value)?, *inclusive))),
-            None => Ok(None),
-        }};
+        let bound = |b: &Option<(Expr, bool)>| -> Result<Option<(Scalar, bool)>> {
+            match b {
+                Some((value, inclusive)) => Ok(Some((Scalar::constant(value)?, *inclusive))),
+                None => Ok(None),
+            }
+        };
         let source = IndexScan {
             table: scan.table.id,
             index: access.index,
@@ -96,7 +104,7 @@ impl Lowering {
             output,
             row_id: scan.row_id.is_some(),
         };
-        let mut flow = self.from_source(self.node(plan), source, vec![], layout);
+        let mut flow = self.begin(self.node(plan), source, vec![], layout);
         flow.not_full();
         Ok(flow)
     }
@@ -123,7 +131,8 @@ fn cost(expr: &Expr) -> u32 {
     expr.visit(&mut |e| {
         cost += match e {
             Expr::Call { args, function, .. } => {
-                let text = args.iter().any(|a| matches!(a.ty().repr(), Repr::Text | Repr::Binary | Repr::Numeric));
+                let text =
+                    args.iter().any(|a| matches!(a.ty().repr(), Repr::Text | Repr::Binary | Repr::Numeric));
                 match (text, function.comparison.is_some()) {
                     (false, _) => 1,
                     (true, true) => 4,

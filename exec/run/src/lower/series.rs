@@ -34,7 +34,7 @@ impl Lowering {
     ) -> Result<Flow> {
         let spec = spec(name, args, columns, ordinality, &Layout::default())?;
         let layout = Layout::new(columns.iter().chain(ordinality).map(|c| (c.id, c.ty)).collect());
-        Ok(self.from_source(self.node(plan), SeriesSource(spec), vec![], layout))
+        Ok(self.begin(self.node(plan), SeriesSource(spec), vec![], layout))
     }
 
     pub(super) fn lower_project_set(

@@ -25,7 +25,7 @@ impl Lowering {
         let layout = flow.layout.clone();
         let node = self.node(plan);
         let (slot, dep) = self.sort(flow, node, keys, limit)?;
-        Ok(self.from_source(node, SortScan { slot }, vec![dep], layout))
+        Ok(self.begin(node, SortScan { slot }, vec![dep], layout))
     }
 
     /// Ends the flow in a sort.

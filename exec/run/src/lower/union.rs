@@ -29,12 +29,13 @@ impl Lowering {
         for (input, from) in inputs {
             let need: Need = kept.iter().map(|&i| from[i]).collect();
             let mut flow = self.lower(input, &need)?;
-            let positions = kept.iter().map(|&i| flow.layout.position(from[i])).collect::<Result<Vec<_>>>()?;
+            let positions =
+                kept.iter().map(|&i| flow.layout.position(from[i])).collect::<Result<Vec<_>>>()?;
             self.reorder(&mut flow, node, positions);
             chains.extend(flow.chains);
         }
         if chains.is_empty() {
-            return Ok(self.from_source(node, crate::op::values::Values::none(), vec![], layout));
+            return Ok(self.begin(node, crate::op::values::Values::none(), vec![], layout));
         }
         Ok(Flow { chains, layout })
     }
@@ -88,7 +89,7 @@ impl Lowering {
         let flow = Flow { chains, layout: tagged };
         let sink = self.sink(flow, node, HashAggregate { grouping: grouping.clone(), slot, node });
         let source = AggregateScan { grouping, slot, sets: None, empty_sets: Vec::new() };
-        let mut flow = self.from_source(node, source, vec![Dep::Sink(sink)], layout);
+        let mut flow = self.begin(node, source, vec![Dep::Sink(sink)], layout);
         self.stage(&mut flow, node, Mapped(Repeat), &[]);
         flow.not_full();
         Ok(flow)

@@ -20,6 +20,6 @@ impl Lowering {
         let layout = Layout::new(kept.iter().map(|&i| (columns[i].id, columns[i].ty)).collect());
         let types = kept.iter().map(|&i| columns[i].ty).collect();
         let source = Values::new(types, rows.iter().map(|row| kept.iter().filter_map(|&i| row.get(i))))?;
-        Ok(self.from_source(self.node(plan), source, vec![], layout))
+        Ok(self.begin(self.node(plan), source, vec![], layout))
     }
 }

@@ -48,7 +48,7 @@ impl Lowering {
         let order = super::sort::sort_spec(order, &layout)?;
         let (slot, dep) = self.sort(flow, node, &keys, None)?;
         calls.iter().for_each(|c| layout.push(c.out.id, c.out.ty));
-        Ok(self.from_source(node, Window { slot, partition, order, calls: exprs }, vec![dep], layout))
+        Ok(self.begin(node, Window { slot, partition, order, calls: exprs }, vec![dep], layout))
     }
 }
 

@@ -62,7 +62,7 @@ impl Lowering {
         };
         let layout = Layout::new(wanted.iter().map(|(c, _)| (c.id, c.ty)).collect());
         let deps = shared.sink.map(Dep::Sink).into_iter().collect();
-        Ok(self.from_source(self.node(plan), source, deps, layout))
+        Ok(self.begin(self.node(plan), source, deps, layout))
     }
 
     pub(super) fn lower_recursive(
@@ -81,7 +81,7 @@ impl Lowering {
         let working = working.ok_or_else(|| Error::internal("a recursion without a working table"))?;
         let source = Recursive { base, step, working, distinct: distinct.then(|| Shape::new(&types)) };
         let layout = Layout::new(columns.iter().map(|c| (c.id, c.ty)).collect());
-        let mut flow = self.from_source(node, source, deps, layout);
+        let mut flow = self.begin(node, source, deps, layout);
         flow.sequential();
         Ok(flow)
     }
@@ -113,7 +113,8 @@ impl Lowering {
 }
 
 fn is_read(plan: &Plan, of: CteId) -> bool {
-    matches!(plan, Plan::CteScan { cte, .. } if *cte == of) || plan.inputs().into_iter().any(|p| is_read(p, of))
+    matches!(plan, Plan::CteScan { cte, .. } if *cte == of)
+        || plan.inputs().into_iter().any(|p| is_read(p, of))
 }
 
 fn positions_read(plan: &Plan, of: CteId, used: &mut BTreeSet<usize>) {

@@ -281,7 +281,10 @@ impl Sink for HashAggregate {
         let groups: usize = tables.iter().map(|t| t.lock().groups.table.len()).sum();
         let partitions = match groups {
             few if few < PARTITIONED_FROM_BATCHES * run.batch_size => 1,
-            many => (many / (PARTITION_BATCHES * run.batch_size)).max(4 * run.parallelism).next_power_of_two().min(PARTITIONS_MAX),
+            many => (many / (PARTITION_BATCHES * run.batch_size))
+                .max(4 * run.parallelism)
+                .next_power_of_two()
+                .min(PARTITIONS_MAX),
         };
         shared.partitions.store(partitions, Ordering::Relaxed);
         Ok(if tables.len() > 1 { tables.len() } else { 0 })

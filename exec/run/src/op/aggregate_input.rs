@@ -26,10 +26,7 @@ pub(crate) fn distinct(inner: Box<dyn GroupStates>, shape: &Shape) -> Box<dyn Gr
 }
 
 /// States over rows in an order.
-pub(crate) fn ordered(
-    inner: Box<dyn GroupStates>,
-    spec: Arc<SortSpec>,
-) -> Box<dyn GroupStates> {
+pub(crate) fn ordered(inner: Box<dyn GroupStates>, spec: Arc<SortSpec>) -> Box<dyn GroupStates> {
     Box::new(OrderedStates {
         inner,
         spec,
@@ -105,7 +102,9 @@ impl DistinctStates {
     fn group_of_rows(&self) -> Result<Vec<u32>> {
         let rows: Vec<u32> = (0..self.table.len() as u32).collect();
         let groups = self.table.column(0, &rows)?;
-        let groups = groups.as_primitive_opt::<Int32Type>().ok_or_else(|| Error::internal("groups are not numbers"))?;
+        let groups = groups
+            .as_primitive_opt::<Int32Type>()
+            .ok_or_else(|| Error::internal("groups are not numbers"))?;
         Ok(groups.values().iter().map(|g| *g as u32).collect())
     }
 }

@@ -149,7 +149,8 @@ impl Source for IndexScan {
         let arrays = table(run, self.table)?.fetch(&ids, &self.columns)?;
         let mut columns: Vec<Column> = arrays.into_iter().map(Column::Array).collect();
         if self.row_id {
-            columns.push(Column::Array(Arc::new(Int64Array::from_iter_values(ids.iter().map(|id| *id as i64)))));
+            columns
+                .push(Column::Array(Arc::new(Int64Array::from_iter_values(ids.iter().map(|id| *id as i64)))));
         }
         let mut batch = Batch::new(columns, rows);
         self.filter.narrow(&run.ctx, &mut batch, &mut local.cache, &[])?;

@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn sparse_keys_never_lose_a_match() {
-        let keys: Vec<i64> = (0..2000).map(|i: i64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64)).collect();
+        let keys: Vec<i64> =
+            (0..2000).map(|i: i64| i.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64)).collect();
         let filter = JoinFilter::build(&[Arc::new(Int64Array::from(keys.clone())) as ArrayRef]);
         assert!(passes(&filter, &keys).iter().all(|p| *p));
         let others: Vec<i64> = keys.iter().map(|k| k ^ 1).collect();

@@ -56,8 +56,10 @@ impl GroupStates for Sides {
     }
 
     fn update(&mut self, _: &EvalContext, args: &[Column], groups: &[u32]) -> Result<()> {
-        let sides = args.first().ok_or_else(|| Error::internal("rows have no side"))?.to_array(groups.len())?;
-        let sides = sides.as_primitive_opt::<Int64Type>().ok_or_else(|| Error::internal("a side is no number"))?;
+        let sides =
+            args.first().ok_or_else(|| Error::internal("rows have no side"))?.to_array(groups.len())?;
+        let sides =
+            sides.as_primitive_opt::<Int64Type>().ok_or_else(|| Error::internal("a side is no number"))?;
         for (side, group) in sides.values().iter().zip(groups) {
             self.counts[*group as usize][usize::from(*side != 0)] += 1;
         }
@@ -102,7 +104,8 @@ impl Map for Repeat {
     fn map(&self, _: &Run, mut batch: Batch) -> Result<Option<Batch>> {
         let last = batch.width().checked_sub(1).ok_or_else(|| Error::internal("rows have no count"))?;
         let copies = batch.array(last)?;
-        let copies = copies.as_primitive_opt::<Int64Type>().ok_or_else(|| Error::internal("a count is no number"))?;
+        let copies =
+            copies.as_primitive_opt::<Int64Type>().ok_or_else(|| Error::internal("a count is no number"))?;
         let mut rows: Vec<u32> = Vec::new();
         for (row, n) in copies.values().iter().enumerate() {
             rows.resize(rows.len() + (*n).max(0) as usize, row as u32);

@@ -170,7 +170,9 @@ impl Sink for Sort {
         let (mut keys, mut lists) = (self.spec.empty_keys(), Vec::new());
         for part in shared.parts.lock().iter_mut() {
             let base = keys.len() as u32;
-            lists.push(std::mem::take(&mut part.order).into_iter().map(|row| row + base).collect::<Vec<u32>>());
+            lists.push(
+                std::mem::take(&mut part.order).into_iter().map(|row| row + base).collect::<Vec<u32>>(),
+            );
             keys.append(&part.keys);
         }
         while lists.len() > 1 {
@@ -190,7 +192,8 @@ impl Sink for Sort {
 
     fn finish(&self, run: &Run, shared: &Shared) -> Result<()> {
         shared.parts.lock().clear();
-        let columns: Option<Vec<ArrayRef>> = std::mem::take(&mut *shared.columns.lock()).into_iter().collect();
+        let columns: Option<Vec<ArrayRef>> =
+            std::mem::take(&mut *shared.columns.lock()).into_iter().collect();
         let columns = columns.ok_or_else(|| Error::internal("a sorted column is missing"))?;
         let order = Arc::new(UInt32Array::from(std::mem::take(&mut *shared.order.lock())));
         let memory = std::mem::take(&mut *shared.memory.lock());

@@ -59,7 +59,8 @@ impl LookupJoin {
             let left: Vec<u32> = some.iter().map(|(row, _)| *row).collect();
             let mut columns = right.fetch(&ids, &self.columns)?;
             if self.row_id {
-                columns.push(std::sync::Arc::new(Int64Array::from_iter_values(ids.iter().map(|id| *id as i64))));
+                columns
+                    .push(std::sync::Arc::new(Int64Array::from_iter_values(ids.iter().map(|id| *id as i64))));
             }
             let mut joined = batch.clone();
             joined.select(UInt32Array::from(left.clone()));
@@ -70,7 +71,12 @@ impl LookupJoin {
             }
         }
         let rest = |want: bool| -> UInt32Array {
-            hits.iter().zip(0u32..).filter(|(h, _)| **h == want).map(|(_, row)| row).collect::<Vec<_>>().into()
+            hits.iter()
+                .zip(0u32..)
+                .filter(|(h, _)| **h == want)
+                .map(|(_, row)| row)
+                .collect::<Vec<_>>()
+                .into()
         };
         match self.emit {
             Emit::Semi | Emit::Anti => {
@@ -107,7 +113,8 @@ impl LookupJoin {
         pairs.push(BatchColumn::dense(Column::Array(std::sync::Arc::new(numbers))));
         self.residual.narrow(&run.ctx, pairs, cache, &[])?;
         let kept = pairs.array(number)?;
-        let kept = kept.as_primitive_opt::<UInt32Type>().ok_or_else(|| Error::internal("pairs have no numbers"))?;
+        let kept =
+            kept.as_primitive_opt::<UInt32Type>().ok_or_else(|| Error::internal("pairs have no numbers"))?;
         for pair in kept.values() {
             let hit = &mut hits[left[*pair as usize] as usize];
             if *hit && self.emit == Emit::Single {

@@ -166,7 +166,8 @@ impl JoinProbe {
         let (mut left, mut build) = (Vec::new(), Vec::new());
         let nulls = if self.condition.is_some() { table.null_rows.as_slice() } else { &[] };
         while work.row < work.found.len() && left.len() < limit {
-            let settled = matches!(self.emit, Emit::Semi | Emit::Anti | Emit::Mark) && work.hits[work.row] == MATCH;
+            let settled =
+                matches!(self.emit, Emit::Semi | Emit::Anti | Emit::Mark) && work.hits[work.row] == MATCH;
             let found = work.found[work.row];
             let listed = self.candidates(table, found);
             // Rows with NULL keys may leave a mark unknown.
@@ -203,7 +204,8 @@ impl JoinProbe {
         let mut pairs = self.beside(table, pairs, UInt32Array::from(build.clone()));
         if let Some(condition) = &self.condition {
             let answers = condition.eval(&run.ctx, &mut pairs)?.to_array(left.len())?;
-            let answers = answers.as_boolean_opt().ok_or_else(|| Error::internal("a condition is not boolean"))?;
+            let answers =
+                answers.as_boolean_opt().ok_or_else(|| Error::internal("a condition is not boolean"))?;
             for (answer, row) in answers.iter().zip(&left) {
                 let hit = &mut work.hits[*row as usize];
                 *hit = (*hit).max(answer.map_or(UNKNOWN, |a| if a { MATCH } else { 0 }));
@@ -246,7 +248,12 @@ impl JoinProbe {
     fn rest(&self, table: &JoinTable, work: Work) -> Result<Option<Batch>> {
         let Work { mut batch, hits, .. } = work;
         let rows = |want: bool| -> UInt32Array {
-            hits.iter().zip(0u32..).filter(|(h, _)| (**h == MATCH) == want).map(|(_, row)| row).collect::<Vec<_>>().into()
+            hits.iter()
+                .zip(0u32..)
+                .filter(|(h, _)| (**h == MATCH) == want)
+                .map(|(_, row)| row)
+                .collect::<Vec<_>>()
+                .into()
         };
         match self.emit {
             Emit::Pairs | Emit::Nothing => Ok(None),
@@ -293,7 +300,10 @@ fn mark_all(table: &JoinTable, found: &[u32]) {
 const ALL: u32 = u32::MAX - 1;
 
 fn too_many_rows() -> Error {
-    Error::new(SqlState::CARDINALITY_VIOLATION, "more than one row returned by a subquery used as an expression")
+    Error::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "more than one row returned by a subquery used as an expression",
+    )
 }
 
 impl Stage for JoinProbe {
@@ -330,7 +340,8 @@ impl Stage for JoinProbe {
             return Ok(());
         }
         if self.condition.is_some() {
-            let null = |row: usize| keys.iter().zip(&self.spec.null_safe).any(|(k, safe)| !safe && k.is_null(row));
+            let null =
+                |row: usize| keys.iter().zip(&self.spec.null_safe).any(|(k, safe)| !safe && k.is_null(row));
             found.iter_mut().enumerate().filter(|(row, _)| null(*row)).for_each(|(_, f)| *f = ALL);
         }
         local.work = Some(Work { hits: vec![0; rows], batch, found, row: 0, within: 0 });

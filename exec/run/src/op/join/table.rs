@@ -190,7 +190,8 @@ impl Built {
     }
 
     fn hashed(spec: &KeySpec, keys: &[ArrayRef], rows: usize) -> Result<Self> {
-        let strict_nulls = keys.iter().zip(&spec.null_safe).filter(|(_, safe)| !**safe).map(|(k, _)| k.logical_nulls());
+        let strict_nulls =
+            keys.iter().zip(&spec.null_safe).filter(|(_, safe)| !**safe).map(|(k, _)| k.logical_nulls());
         let nulls = strict_nulls.fold(None, |all, n| NullBuffer::union(all.as_ref(), n.as_ref()));
         let null_rows = null_rows(nulls.as_ref());
         let mut table = GroupTable::new(&spec.shape);
@@ -211,7 +212,13 @@ impl Built {
         } else if table.len() == rows && null_rows.is_empty() {
             Rows::Same
         } else {
-            let numbered = || groups.iter().enumerate().filter(|(row, _)| valid(*row)).map(|(row, g)| (row as u32, *g as usize));
+            let numbered = || {
+                groups
+                    .iter()
+                    .enumerate()
+                    .filter(|(row, _)| valid(*row))
+                    .map(|(row, g)| (row as u32, *g as usize))
+            };
             lists(table.len(), numbered())
         };
         Ok(Self { index: Index::Hashed(Box::new(table)), lists, null_rows })
@@ -242,7 +249,13 @@ fn lists(numbers: usize, rows: impl Iterator<Item = (u32, usize)> + Clone) -> Ro
 
 impl JoinTable {
     /// A table of `rows` rows; `track` when it will be asked which of them have met a match.
-    pub(crate) fn new(built: Built, columns: Vec<ArrayRef>, rows: usize, track: bool, memory: Vec<Reservation>) -> Self {
+    pub(crate) fn new(
+        built: Built,
+        columns: Vec<ArrayRef>,
+        rows: usize,
+        track: bool,
+        memory: Vec<Reservation>,
+    ) -> Self {
         let words = if track { rows.div_ceil(64) } else { 0 };
         Self {
             rows,
@@ -265,7 +278,13 @@ impl JoinTable {
     }
 
     /// For each key its row, when keys are unique, or its number; [`NONE`] without a match.
-    pub(crate) fn find(&self, spec: &KeySpec, keys: &[Column], rows: usize, out: &mut Vec<u32>) -> Result<()> {
+    pub(crate) fn find(
+        &self,
+        spec: &KeySpec,
+        keys: &[Column],
+        rows: usize,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
         out.clear();
         match &self.index {
             Index::All => out.resize(rows, if self.rows == 0 { NONE } else { 0 }),

@@ -55,7 +55,12 @@ impl Source for BuildRows {
         Ok(start < table.rows)
     }
 
-    fn next(&self, run: &Run, (table, ..): &Self::Shared, (at, end): &mut Self::Local) -> Result<Option<Batch>> {
+    fn next(
+        &self,
+        run: &Run,
+        (table, ..): &Self::Shared,
+        (at, end): &mut Self::Local,
+    ) -> Result<Option<Batch>> {
         if *at >= *end {
             return Ok(None);
         }

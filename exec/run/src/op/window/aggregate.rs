@@ -91,9 +91,17 @@ fn build(
 }
 
 /// Merges range `i` into group `i`, its parts from left to right.
-fn merge_ranges(result: &mut dyn GroupStates, levels: &[Box<dyn GroupStates>], ranges: &[Range<u32>]) -> Result<()> {
-    let mut open: Vec<(u32, Range<u32>)> =
-        ranges.iter().enumerate().filter(|(_, r)| !r.is_empty()).map(|(i, r)| (i as u32, r.clone())).collect();
+fn merge_ranges(
+    result: &mut dyn GroupStates,
+    levels: &[Box<dyn GroupStates>],
+    ranges: &[Range<u32>],
+) -> Result<()> {
+    let mut open: Vec<(u32, Range<u32>)> = ranges
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| !r.is_empty())
+        .map(|(i, r)| (i as u32, r.clone()))
+        .collect();
     let mut right: Vec<(Vec<u32>, Vec<u32>)> = Vec::new();
     for (height, level) in levels.iter().enumerate() {
         let top = height + 1 == levels.len();

@@ -80,7 +80,14 @@ impl FrameSpec {
         Ok(starts.into_iter().zip(ends).map(|(s, e)| (s, e.max(s))).collect())
     }
 
-    fn edge(&self, run: &Run, batch: &mut Batch, groups: &Groups, bound: &Bound, start: bool) -> Result<Vec<u32>> {
+    fn edge(
+        &self,
+        run: &Run,
+        batch: &mut Batch,
+        groups: &Groups,
+        bound: &Bound,
+        start: bool,
+    ) -> Result<Vec<u32>> {
         let partition = |row: usize| &groups.partitions[groups.partition_of[row] as usize];
         let rows = 0..batch.rows();
         let pick = |range: &Range<u32>| if start { range.start } else { range.end };

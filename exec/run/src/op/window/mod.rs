@@ -85,7 +85,10 @@ fn starts(spec: &SortSpec, batch: &mut Batch) -> Result<Vec<u32>> {
         return Ok(if rows > 0 { vec![0] } else { vec![] });
     }
     let keys = spec.encode(&mut |i| batch.column(i), rows)?;
-    Ok((0..rows).filter(|&row| row == 0 || keys.compare(row - 1, &keys, row).is_ne()).map(|row| row as u32).collect())
+    Ok((0..rows)
+        .filter(|&row| row == 0 || keys.compare(row - 1, &keys, row).is_ne())
+        .map(|row| row as u32)
+        .collect())
 }
 
 fn ranges(starts: &[u32], end: u32) -> Vec<Range<u32>> {
@@ -165,7 +168,8 @@ impl Window {
             let (start, rows) = (partition.start as usize, partition.len());
             let args: Vec<Column> = args.iter().map(|a| a.slice(start, rows)).collect();
             let first_peer = groups.peer_of[start];
-            let peers: Vec<u32> = groups.peer_of[start..start + rows].iter().map(|p| p - first_peer).collect();
+            let peers: Vec<u32> =
+                groups.peer_of[start..start + rows].iter().map(|p| p - first_peer).collect();
             let frames: Vec<(u32, u32)> = frames
                 .get(start..start + rows)
                 .unwrap_or_default()
@@ -212,7 +216,14 @@ impl Window {
         let args = call.args.iter().map(|a| a.eval(&run.ctx, &mut passed)).collect::<Result<Vec<_>>>()?;
         if call.frame.is_partition(!self.order.is_empty()) {
             let partitions = groups.partitions.len();
-            return aggregate::over_partitions(&run.ctx, kernel, &args, &rows, &groups.partition_of, partitions);
+            return aggregate::over_partitions(
+                &run.ctx,
+                kernel,
+                &args,
+                &rows,
+                &groups.partition_of,
+                partitions,
+            );
         }
         let frames = call.frame.frames(run, batch, groups)?;
         let pieces: Vec<[Range<u32>; 3]> =
@@ -252,7 +263,9 @@ impl Source for Window {
     }
 
     fn morsel(&self, run: &Run, shared: &Shared, local: &mut Local) -> Result<bool> {
-        let Some(rows) = shared.morsels.get(shared.next.fetch_add(1, Ordering::Relaxed)) else { return Ok(false) };
+        let Some(rows) = shared.morsels.get(shared.next.fetch_add(1, Ordering::Relaxed)) else {
+            return Ok(false);
+        };
         *local = Local { result: Some(self.compute(run, shared, rows.clone())?), at: 0 };
         Ok(true)
     }
