@@ -100,7 +100,9 @@ impl Props {
                 let kept: ColSet = columns.iter().copied().collect();
                 let found = k.iter().all(|c| kept.contains(c) || self.twin(*c, &kept).is_some());
                 if found {
-                    let key = k.iter().filter_map(|c| if kept.contains(c) { Some(*c) } else { self.twin(*c, &kept) });
+                    let key = k
+                        .iter()
+                        .filter_map(|c| if kept.contains(c) { Some(*c) } else { self.twin(*c, &kept) });
                     let key = key.collect();
                     self.key(key);
                 }
@@ -366,7 +368,8 @@ impl PropsOf {
             JoinKind::Semi => {
                 let mut p = l;
                 p.at_least_one = false;
-                let left_only: Vec<Expr> = on.iter().filter(|e| e.as_comparison().is_some()).cloned().collect();
+                let left_only: Vec<Expr> =
+                    on.iter().filter(|e| e.as_comparison().is_some()).cloned().collect();
                 let columns: ColSet = left.columns().iter().map(|c| c.id).collect();
                 for e in &left_only {
                     for c in e.columns().intersection(&columns) {
@@ -422,7 +425,9 @@ pub(crate) fn equated(on: &[Expr], left: &Plan, right: &Plan) -> (ColSet, ColSet
     let (left, right) = (crate::tree::output(left), crate::tree::output(right));
     let (mut l, mut r) = (ColSet::new(), ColSet::new());
     for e in on {
-        let Some((Comparison::Eq | Comparison::IsNotDistinctFrom, a, b)) = e.as_comparison() else { continue };
+        let Some((Comparison::Eq | Comparison::IsNotDistinctFrom, a, b)) = e.as_comparison() else {
+            continue;
+        };
         for (a, b) in [(a, b), (b, a)] {
             if a.columns().is_subset(&left) && b.columns().is_subset(&right) {
                 l.extend(as_column(a));

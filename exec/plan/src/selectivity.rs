@@ -122,8 +122,7 @@ impl Rows {
                     Some(Expr::Const { value: Datum::Text(s), .. }) => s.to_lowercase(),
                     _ => String::new(),
                 };
-                let per_day =
-                    if args[1].ty().is(&spg_types::def::DATE) { 1.0 } else { 86_400_000_000.0 };
+                let per_day = if args[1].ty().is(&spg_types::def::DATE) { 1.0 } else { 86_400_000_000.0 };
                 let distinct = match field.as_str() {
                     "year" => span(365.25 * per_day),
                     "month" => 12.0,
@@ -144,13 +143,17 @@ impl Rows {
                         "-" => (a - d, b - c),
                         _ => {
                             let all = [a * c, a * d, b * c, b * d];
-                            (all.iter().copied().fold(f64::MAX, f64::min), all.iter().copied().fold(f64::MIN, f64::max))
+                            (
+                                all.iter().copied().fold(f64::MAX, f64::min),
+                                all.iter().copied().fold(f64::MIN, f64::max),
+                            )
                         }
                     }),
                     _ => None,
                 };
                 let normal = match (args.first(), args.get(1)) {
-                    (Some(x), Some(Expr::Const { value, ty })) | (Some(Expr::Const { value, ty }), Some(x))
+                    (Some(x), Some(Expr::Const { value, ty }))
+                    | (Some(Expr::Const { value, ty }), Some(x))
                         if name == "*" =>
                     {
                         let by = place(value, *ty);
@@ -316,7 +319,9 @@ impl Rows {
         let value = self.expression(b).range.filter(|_| fixed(b)).map(|(v, _)| v);
         let equal = match (value, x.range) {
             (Some(v), Some((lo, hi))) if v < lo || v > hi => 0.0,
-            _ if fixed(b) && as_column(a).is_none() => (1.0 / x.distinct.max(1.0)).max(UNKNOWN_EQUAL.min(0.2)),
+            _ if fixed(b) && as_column(a).is_none() => {
+                (1.0 / x.distinct.max(1.0)).max(UNKNOWN_EQUAL.min(0.2))
+            }
             _ => 1.0 / x.distinct.max(self.expression(b).distinct).max(1.0),
         } * (1.0 - x.nulls);
         match op {

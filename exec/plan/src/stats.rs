@@ -101,7 +101,8 @@ impl<'a> Estimator<'a> {
             }
             Plan::Project { input, exprs } => {
                 let (rows, e) = self.of(input);
-                let mut out = Rows { rows: rows.rows, columns: HashMap::new(), domains: rows.domains.clone() };
+                let mut out =
+                    Rows { rows: rows.rows, columns: HashMap::new(), domains: rows.domains.clone() };
                 let computed = exprs.iter().filter(|e| !passes(e)).count();
                 for x in exprs {
                     out.columns.insert(x.out.id, rows.expression(&x.expr));
@@ -125,7 +126,8 @@ impl<'a> Estimator<'a> {
                     combinations(&keys, rows.rows, columns.as_deref(), &rows)
                 } else {
                     let of = |set: &Vec<usize>| {
-                        let keys: Vec<ColumnEstimate> = set.iter().filter_map(|i| keys.get(*i)).copied().collect();
+                        let keys: Vec<ColumnEstimate> =
+                            set.iter().filter_map(|i| keys.get(*i)).copied().collect();
                         combinations(&keys, rows.rows, None, &rows)
                     };
                     sets.iter().map(of).sum()
@@ -261,7 +263,10 @@ impl<'a> Estimator<'a> {
                 let nulls = (k.null_count as f64 / rows).min(1.0);
                 // Small integers and dates cannot have more values than their range.
                 let range = at(&k.min).zip(at(&k.max));
-                let whole = matches!(k.min, Some(Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_) | Datum::Date(_)));
+                let whole = matches!(
+                    k.min,
+                    Some(Datum::Int16(_) | Datum::Int32(_) | Datum::Int64(_) | Datum::Date(_))
+                );
                 let most = range.filter(|_| whole).map_or(rows, |(lo, hi)| hi - lo + 1.0);
                 let distinct = if k.distinct > 0.0 { k.distinct } else { rows };
                 ColumnEstimate {
@@ -309,7 +314,8 @@ impl<'a> Estimator<'a> {
             let mut share = 1.0;
             if let Some(index) = index {
                 for (k, _) in index.columns.iter().zip(&access.equal) {
-                    let c = s.columns.iter().find(|(_, i)| *i == k.column).map(|(c, _)| rows.column(c.id, c.ty));
+                    let c =
+                        s.columns.iter().find(|(_, i)| *i == k.column).map(|(c, _)| rows.column(c.id, c.ty));
                     share /= c.map_or(10.0, |c| c.distinct.max(1.0));
                 }
                 if index.unique && access.equal.len() == index.columns.len() {
@@ -481,11 +487,8 @@ pub(crate) fn key_selectivity(l: &Rows, r: &Rows, keys: &[(&Expr, &Expr)]) -> f6
 fn combinations(keys: &[ColumnEstimate], rows: f64, ids: Option<&[ColId]>, of: &Rows) -> f64 {
     let mut distinct: Vec<f64> = keys.iter().map(|k| k.distinct.max(1.0)).collect();
     distinct.sort_by(|a, b| b.total_cmp(a));
-    let mut product: f64 = distinct
-        .iter()
-        .enumerate()
-        .map(|(i, d)| if i < 2 { *d } else { d.powf(0.75) })
-        .product();
+    let mut product: f64 =
+        distinct.iter().enumerate().map(|(i, d)| if i < 2 { *d } else { d.powf(0.75) }).product();
     if let Some(ids) = ids {
         for (domain, n) in &of.domains {
             if domain.iter().all(|c| ids.contains(c)) && domain.len() == ids.len() {

@@ -6,7 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use spg_expr::{ColId, Expr};
 
-use crate::{CteId, FrameBound, Join, JoinFilterId, JoinKind, Modify, ModifyKind, NamedExpr, OutCol, Plan, Scan};
+use crate::{
+    CteId, FrameBound, Join, JoinFilterId, JoinKind, Modify, ModifyKind, NamedExpr, OutCol, Plan, Scan,
+};
 
 /// A set of columns.
 pub(crate) type ColSet = BTreeSet<ColId>;
@@ -236,7 +238,8 @@ pub(crate) fn passes(e: &NamedExpr) -> bool {
 
 /// The columns that the node makes, rather than passes on. A scan's row id is not listed.
 pub(crate) fn made(plan: &Plan) -> Vec<OutCol> {
-    let named = |list: &[NamedExpr]| list.iter().filter(|e| !passes(e)).map(|e| e.out.clone()).collect::<Vec<_>>();
+    let named =
+        |list: &[NamedExpr]| list.iter().filter(|e| !passes(e)).map(|e| e.out.clone()).collect::<Vec<_>>();
     match plan {
         Plan::Scan(_)
         | Plan::Values { .. }
@@ -280,7 +283,9 @@ fn out_ids_mut(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId)) {
         Plan::Project { exprs, .. } | Plan::Modify(Modify { returning: exprs, .. }) => {
             exprs.iter_mut().for_each(|e| f(&mut e.out.id));
         }
-        Plan::Join(Join { kind: JoinKind::Mark(id), .. }) | Plan::Apply { kind: JoinKind::Mark(id), .. } => f(id),
+        Plan::Join(Join { kind: JoinKind::Mark(id), .. }) | Plan::Apply { kind: JoinKind::Mark(id), .. } => {
+            f(id)
+        }
         Plan::Aggregate { groups, grouping, aggregates, .. } => {
             groups.iter_mut().for_each(|g| f(&mut g.out.id));
             grouping.iter_mut().for_each(|c| f(&mut c.id));
@@ -473,5 +478,12 @@ pub(crate) fn projected(input: Plan, columns: &[OutCol]) -> Plan {
 
 /// A join without run-time decisions.
 pub(crate) fn join(kind: JoinKind, left: Plan, right: Plan, on: Vec<Expr>) -> Plan {
-    Plan::Join(Join { kind, left: Box::new(left), right: Box::new(right), on, join_filters: vec![], lookup: None })
+    Plan::Join(Join {
+        kind,
+        left: Box::new(left),
+        right: Box::new(right),
+        on,
+        join_filters: vec![],
+        lookup: None,
+    })
 }

@@ -12,9 +12,9 @@ use crate::{CteId, Join, JoinFilterId, JoinKind, OutCol, Plan};
 /// XX000 with the rule's name when the plan is not sound.
 pub(crate) fn verify(plan: &Plan, rule: &str) -> Result<()> {
     let mut v = Verifier::default();
-    v.node(plan).and_then(|_| v.filters()).map_err(|e| {
-        Error::internal(format!("{rule}: {}\n{}", e.message(), crate::explain_plan(plan, None)))
-    })
+    v.node(plan)
+        .and_then(|_| v.filters())
+        .map_err(|e| Error::internal(format!("{rule}: {}\n{}", e.message(), crate::explain_plan(plan, None))))
 }
 
 /// XX000 when a rule lost one of the statement's columns or changed its type.
@@ -25,7 +25,10 @@ pub(crate) fn same_output(before: &[OutCol], output: &[ColId], plan: &Plan, rule
         match (find(before, *id), find(&after, *id)) {
             (Some(a), Some(b)) if a.same_def(b) && a.repr() == b.repr() => {}
             (a, b) => {
-                return Err(Error::internal(format!("{rule}: the statement's column {} was {a:?}, is {b:?}", id.0)));
+                return Err(Error::internal(format!(
+                    "{rule}: the statement's column {} was {a:?}, is {b:?}",
+                    id.0
+                )));
             }
         }
     }
@@ -81,7 +84,10 @@ impl Verifier {
                     match types.get(*i) {
                         Some(ty) if ty.same_def(c.ty) && ty.repr() == c.ty.repr() => {}
                         other => {
-                            return Err(Error::internal(format!("column {i} of a CTE is {other:?}, read as {:?}", c.ty)));
+                            return Err(Error::internal(format!(
+                                "column {i} of a CTE is {other:?}, read as {:?}",
+                                c.ty
+                            )));
                         }
                     }
                 }
@@ -162,7 +168,11 @@ fn check(e: &Expr, scope: &Scope, plan: &Plan) -> Result<()> {
         if let Expr::Column { id, ty } = e {
             match scope.get(id) {
                 None => {
-                    result = Err(Error::internal(format!("{} reads column {}, which is not there", kind(plan), id.0)));
+                    result = Err(Error::internal(format!(
+                        "{} reads column {}, which is not there",
+                        kind(plan),
+                        id.0
+                    )));
                 }
                 Some(made) if !made.same_def(*ty) || made.repr() != ty.repr() => {
                     result = Err(Error::internal(format!("column {} is {made:?}, read as {ty:?}", id.0)));
@@ -190,7 +200,10 @@ fn feeds(input: &Plan, ids: &[ColId], columns: &[OutCol]) -> Result<()> {
         match scope.get(id) {
             Some(ty) if ty.same_def(c.ty) && ty.repr() == c.ty.repr() => {}
             other => {
-                return Err(Error::internal(format!("a set operation's column {} is {:?}, fed {other:?}", c.name, c.ty)));
+                return Err(Error::internal(format!(
+                    "a set operation's column {} is {:?}, fed {other:?}",
+                    c.name, c.ty
+                )));
             }
         }
     }

@@ -64,9 +64,10 @@ impl Describer<'_> {
                 (_, 0) => ("Result".into(), vec![("One-Time Filter", "false".into())]),
                 _ => ("Values Scan".into(), vec![]),
             },
-            Plan::TableFunction { name, args, .. } => {
-                (format!("Function Scan on {name}"), vec![("Function Call", format!("{name}({})", n.list(args)))])
-            }
+            Plan::TableFunction { name, args, .. } => (
+                format!("Function Scan on {name}"),
+                vec![("Function Call", format!("{name}({})", n.list(args)))],
+            ),
             Plan::ProjectSet { name, args, .. } => {
                 ("ProjectSet".into(), vec![("Function Call", format!("{name}({})", n.list(args)))])
             }
@@ -77,7 +78,8 @@ impl Describer<'_> {
                     .filter(|e| !crate::tree::passes(e))
                     .map(|e| format!("{} AS {}", n.sql(&e.expr), n.column(e.out.id)))
                     .collect();
-                let columns = exprs.iter().filter(|e| crate::tree::passes(e)).map(|e| e.out.id).collect::<Vec<_>>();
+                let columns =
+                    exprs.iter().filter(|e| crate::tree::passes(e)).map(|e| e.out.id).collect::<Vec<_>>();
                 let mut properties = vec![];
                 if !columns.is_empty() {
                     properties.push(("Columns", n.columns(&columns)));
@@ -96,7 +98,10 @@ impl Describer<'_> {
                 let mut properties = vec![];
                 let key = |i: &usize| groups.get(*i).map(|g| n.sql(&g.expr)).unwrap_or_default();
                 if sets.is_empty() && !groups.is_empty() {
-                    properties.push(("Group Key", groups.iter().map(|g| n.sql(&g.expr)).collect::<Vec<_>>().join(", ")));
+                    properties.push((
+                        "Group Key",
+                        groups.iter().map(|g| n.sql(&g.expr)).collect::<Vec<_>>().join(", "),
+                    ));
                 }
                 for set in sets {
                     let keys = set.iter().map(key).collect::<Vec<_>>().join(", ");
@@ -154,9 +159,10 @@ impl Describer<'_> {
             }
             Plan::With { name, .. } => (format!("With {name}"), vec![]),
             Plan::CteScan { name, .. } => (format!("CTE Scan on {name}"), vec![]),
-            Plan::Recursive { name, distinct, .. } => {
-                (format!("Recursive Union {name}"), if *distinct { vec![("Distinct", "true".into())] } else { vec![] })
-            }
+            Plan::Recursive { name, distinct, .. } => (
+                format!("Recursive Union {name}"),
+                if *distinct { vec![("Distinct", "true".into())] } else { vec![] },
+            ),
             Plan::Modify(m) => {
                 let verb = match m.kind {
                     ModifyKind::Insert => "Insert",
@@ -234,9 +240,8 @@ impl Describer<'_> {
         }
         let (left, right) = (output(&j.left), output(&j.right));
         let is_key = |e: &&spg_expr::Expr| {
-            split_equality(e, &right).is_some_and(|(_, other, _)| {
-                !other.columns().is_empty() && other.columns().is_subset(&left)
-            })
+            split_equality(e, &right)
+                .is_some_and(|(_, other, _)| !other.columns().is_empty() && other.columns().is_subset(&left))
         };
         let (keys, rest): (Vec<_>, Vec<_>) = j.on.iter().partition(is_key);
         let owned = |list: Vec<&spg_expr::Expr>| list.into_iter().cloned().collect::<Vec<_>>();

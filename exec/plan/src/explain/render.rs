@@ -21,7 +21,8 @@ fn write_text(node: &Node, indent: usize, root: bool, timing: bool, out: &mut St
     let arrow = if root { "" } else { "->  " };
     let _ = write!(out, "{:indent$}{arrow}{}", "", node.title);
     if let Some(e) = node.estimate {
-        let _ = write!(out, "  (cost={:.2}..{:.2} rows={:.0} width={:.0})", e.startup, e.cost, e.rows, e.width);
+        let _ =
+            write!(out, "  (cost={:.2}..{:.2} rows={:.0} width={:.0})", e.startup, e.cost, e.rows, e.width);
     }
     if let Some(a) = node.actual {
         match a.executed {
@@ -95,7 +96,8 @@ fn write_json(node: &Node, indent: usize, timing: bool, out: &mut String) {
         if !names.insert(*name) {
             continue;
         }
-        let all: Vec<String> = node.properties.iter().filter(|(n, _)| n == name).map(|(_, v)| quoted(v)).collect();
+        let all: Vec<String> =
+            node.properties.iter().filter(|(n, _)| n == name).map(|(_, v)| quoted(v)).collect();
         let value = if all.len() > 1 { format!("[{}]", all.join(", ")) } else { quoted(value) };
         fields.push(((*name).into(), value));
     }

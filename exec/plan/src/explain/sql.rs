@@ -18,7 +18,8 @@ impl Names {
     pub fn of(plan: &Plan) -> Names {
         let (mut names, mut relations) = (HashMap::new(), 0);
         visit(plan, &mut |p| {
-            relations += usize::from(matches!(p, Plan::Scan(_) | Plan::CteScan { .. } | Plan::TableFunction { .. }));
+            relations +=
+                usize::from(matches!(p, Plan::Scan(_) | Plan::CteScan { .. } | Plan::TableFunction { .. }));
         });
         let mut taken = HashSet::new();
         visit(plan, &mut |p| {
@@ -83,7 +84,11 @@ impl Names {
     /// With parentheses around what is not a name or a call.
     fn outer(&self, e: &Expr) -> String {
         let s = self.sql(e);
-        if s.starts_with('(') || matches!(e, Expr::Column { .. } | Expr::Const { .. }) { s } else { format!("({s})") }
+        if s.starts_with('(') || matches!(e, Expr::Column { .. } | Expr::Const { .. }) {
+            s
+        } else {
+            format!("({s})")
+        }
     }
 
     pub(crate) fn list(&self, list: &[Expr]) -> String {
@@ -98,7 +103,11 @@ impl Names {
             Expr::Const { value, ty } => {
                 let text = value.to_text(*ty, &FormatSettings::default()).unwrap_or_default();
                 match ty.def.category {
-                    Category::Numeric if !text.starts_with('-') && text.ends_with(|c: char| c.is_ascii_digit()) => text,
+                    Category::Numeric
+                        if !text.starts_with('-') && text.ends_with(|c: char| c.is_ascii_digit()) =>
+                    {
+                        text
+                    }
                     Category::Boolean => (if text == "t" { "true" } else { "false" }).into(),
                     _ => format!("'{}'::{}", text.replace('\'', "''"), type_name(*ty)),
                 }
@@ -134,7 +143,12 @@ impl Names {
             }
             Expr::Coalesce { args, .. } => format!("COALESCE({})", self.list(args)),
             Expr::InList { input, list, negated } => {
-                format!("({} {}IN ({}))", self.sql(input), if *negated { "NOT " } else { "" }, self.list(list))
+                format!(
+                    "({} {}IN ({}))",
+                    self.sql(input),
+                    if *negated { "NOT " } else { "" },
+                    self.list(list)
+                )
             }
         }
     }

@@ -72,7 +72,9 @@ fn bounds(s: &Scan, column: usize) -> Vec<Bound> {
 fn is_column(e: &Expr, id: ColId) -> bool {
     match e {
         Expr::Column { id: c, .. } => *c == id,
-        Expr::Cast { input, ty, .. } => ty.is(&def::TEXT) && input.ty().is(&def::VARCHAR) && is_column(input, id),
+        Expr::Cast { input, ty, .. } => {
+            ty.is(&def::TEXT) && input.ty().is(&def::VARCHAR) && is_column(input, id)
+        }
         _ => false,
     }
 }
@@ -120,7 +122,8 @@ fn by_filter(s: &mut Scan, estimator: &Estimator<'_>) {
     let open_null = |e: &Expr| {
         let range = e.as_comparison().is_some_and(|(op, ..)| is_range(op));
         let nullable = |c: &ColId| {
-            let column = s.columns.iter().find(|(o, _)| o.id == *c).and_then(|(_, i)| s.table.columns.get(*i));
+            let column =
+                s.columns.iter().find(|(o, _)| o.id == *c).and_then(|(_, i)| s.table.columns.get(*i));
             column.is_none_or(|d| !d.not_null)
         };
         range && e.columns().iter().any(nullable)
@@ -138,8 +141,7 @@ fn by_filter(s: &mut Scan, estimator: &Estimator<'_>) {
 /// How an index would serve the filter: equal leading columns, then a range; the conjuncts it decides; whether it finds
 /// at most one row.
 fn access(s: &Scan, index: &IndexDef) -> Option<(IndexAccess, Vec<usize>, bool)> {
-    let mut access =
-        IndexAccess { index: index.id, equal: vec![], lower: None, upper: None, reverse: false };
+    let mut access = IndexAccess { index: index.id, equal: vec![], lower: None, upper: None, reverse: false };
     let mut used = vec![];
     for key in &index.columns {
         let list = bounds(s, key.column);
@@ -170,7 +172,10 @@ fn access(s: &Scan, index: &IndexDef) -> Option<(IndexAccess, Vec<usize>, bool)>
 /// Looks left rows up one by one where that costs less than a hash table or a scan of the right side.
 fn lookup(j: &mut Join, estimator: &mut Estimator<'_>) {
     let Plan::Scan(s) = &*j.right else { return };
-    let kinds = matches!(j.kind, JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Single);
+    let kinds = matches!(
+        j.kind,
+        JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Single
+    );
     if !kinds || s.index.is_some() || !s.join_filters.is_empty() || s.row_id.is_some() {
         return;
     }

@@ -6,7 +6,7 @@ use spg_expr::{
 use spg_types::{Datum, Error, Result, SqlType, def};
 
 use crate::optimize::{Assumption, OptimizerEnv};
-use crate::tree::{ColSet, Ids, col};
+use crate::tree::{ColSet, Ids};
 use crate::{
     AggregateCall, Frame, FrameBound, FrameExclusion, FrameUnit, OutCol, Plan, WindowCall, WindowCallee,
 };
@@ -35,7 +35,10 @@ impl<'a> Context<'a> {
         let function = self.env.registry.function(name);
         let function = function.ok_or_else(|| Error::internal(format!("no function {name}")))?;
         let signature = overload(function, &args).ok_or_else(|| {
-            Error::internal(format!("no overload of {name} for {:?}", args.iter().map(Expr::ty).collect::<Vec<_>>()))
+            Error::internal(format!(
+                "no overload of {name} for {:?}",
+                args.iter().map(Expr::ty).collect::<Vec<_>>()
+            ))
         })?;
         let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
         let ty = match signature.returns {
@@ -106,14 +109,25 @@ impl<'a> Context<'a> {
             ReturnType::Of(f) => f(&types),
         };
         let out = self.column(name, ty);
-        Some(AggregateCall { out, function, signature, args, distinct: false, filter: None, order_by: vec![] })
+        Some(AggregateCall {
+            out,
+            function,
+            signature,
+            args,
+            distinct: false,
+            filter: None,
+            order_by: vec![],
+        })
     }
 
     /// A call of a window function without arguments (`row_number`, `rank`).
     pub(crate) fn window_call(&mut self, name: &str) -> Result<WindowCall> {
         let function = self.env.registry.window(name);
         let function = function.ok_or_else(|| Error::internal(format!("no window function {name}")))?;
-        let signature = function.signatures.first().ok_or_else(|| Error::internal("window function without overloads"))?;
+        let signature = function
+            .signatures
+            .first()
+            .ok_or_else(|| Error::internal("window function without overloads"))?;
         let frame = Frame {
             unit: FrameUnit::Range,
             start: FrameBound::UnboundedPreceding,
@@ -128,11 +142,6 @@ impl<'a> Context<'a> {
             filter: None,
             frame,
         })
-    }
-
-    /// A column of a plan as an expression; XX000 when it does not put it out.
-    pub(crate) fn column_of(&self, plan: &Plan, id: ColId) -> Result<Expr> {
-        plan.columns().iter().find(|c| c.id == id).map(col).ok_or_else(|| Error::internal("column is not there"))
     }
 }
 

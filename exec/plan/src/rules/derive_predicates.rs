@@ -30,13 +30,15 @@ fn factor_all(plan: &mut Plan) {
         Plan::Join(Join { on, .. }) => on,
         Plan::Scan(s) => &mut s.filter,
         plan => {
-            exprs_mut(plan).into_iter().for_each(|e| e.rewrite(&mut |e| {
-                if let Expr::Or(parts) = e
-                    && let Some(better) = factored(parts)
-                {
-                    *e = better;
-                }
-            }));
+            exprs_mut(plan).into_iter().for_each(|e| {
+                e.rewrite(&mut |e| {
+                    if let Expr::Or(parts) = e
+                        && let Some(better) = factored(parts)
+                    {
+                        *e = better;
+                    }
+                })
+            });
             return;
         }
     };
@@ -161,7 +163,10 @@ fn translated(facts: &[Expr], from: ColId, to: &Expr, have: &[Expr]) -> Vec<Expr
 fn known(plan: &Plan) -> Vec<Expr> {
     let single = |list: &[Expr]| -> Vec<Expr> {
         let one = |e: &&Expr| {
-            e.columns().len() == 1 && !volatile(e) && infallible(e) && !matches!(e, Expr::Not(n) if matches!(**n, Expr::IsNull(_)))
+            e.columns().len() == 1
+                && !volatile(e)
+                && infallible(e)
+                && !matches!(e, Expr::Not(n) if matches!(**n, Expr::IsNull(_)))
         };
         list.iter().filter(one).cloned().collect()
     };
@@ -188,7 +193,10 @@ fn known(plan: &Plan) -> Vec<Expr> {
             let keys: ColSet = groups.iter().map(|g| g.out.id).collect();
             known(input).into_iter().filter(|e| e.columns().is_subset(&keys)).collect()
         }
-        Plan::Project { input, .. } | Plan::Distinct { input, .. } | Plan::Sort { input, .. } | Plan::Window { input, .. } => {
+        Plan::Project { input, .. }
+        | Plan::Distinct { input, .. }
+        | Plan::Sort { input, .. }
+        | Plan::Window { input, .. } => {
             let columns = output(plan);
             known(input).into_iter().filter(|e| e.columns().is_subset(&columns)).collect()
         }

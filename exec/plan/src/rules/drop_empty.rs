@@ -26,17 +26,23 @@ fn node(plan: Plan) -> Plan {
         | Plan::Window { input, .. }
         | Plan::Sort { input, .. } => is_empty(input),
         Plan::Limit { input, limit, .. } => is_empty(input) || limit.as_ref().and_then(as_count) == Some(0),
-        Plan::Aggregate { input, groups, sets, .. } => is_empty(input) && !groups.is_empty() && sets.is_empty(),
+        Plan::Aggregate { input, groups, sets, .. } => {
+            is_empty(input) && !groups.is_empty() && sets.is_empty()
+        }
         Plan::Join(Join { kind, left, right, on, .. }) => {
             let never = on.iter().any(|e| e.is_bool(false));
             match kind {
-                JoinKind::Inner | JoinKind::Semi | JoinKind::RightSemi => is_empty(left) || is_empty(right) || never,
+                JoinKind::Inner | JoinKind::Semi | JoinKind::RightSemi => {
+                    is_empty(left) || is_empty(right) || never
+                }
                 JoinKind::Left | JoinKind::Anti | JoinKind::Mark(_) | JoinKind::Single => is_empty(left),
                 JoinKind::Right | JoinKind::RightAnti => is_empty(right),
                 JoinKind::Full => is_empty(left) && is_empty(right),
             }
         }
-        Plan::SetOp { kind: SetOpKind::Intersect, left, right, .. } => is_empty(&left.0) || is_empty(&right.0),
+        Plan::SetOp { kind: SetOpKind::Intersect, left, right, .. } => {
+            is_empty(&left.0) || is_empty(&right.0)
+        }
         Plan::SetOp { kind: SetOpKind::Except, left, .. } => is_empty(&left.0),
         Plan::Union { inputs, .. } => inputs.iter().all(|(p, _)| is_empty(p)),
         Plan::With { body, .. } => is_empty(body),
@@ -49,7 +55,9 @@ fn node(plan: Plan) -> Plan {
         Plan::Join(Join { kind, left, right, on, join_filters, lookup }) => {
             let never = on.iter().any(|e| e.is_bool(false));
             match kind {
-                JoinKind::Left | JoinKind::Single if is_empty(&right) || never => padded(*left, &right.columns(), false),
+                JoinKind::Left | JoinKind::Single if is_empty(&right) || never => {
+                    padded(*left, &right.columns(), false)
+                }
                 JoinKind::Right if is_empty(&left) || never => padded(*right, &left.columns(), true),
                 JoinKind::Anti if is_empty(&right) || never => *left,
                 JoinKind::RightAnti if is_empty(&left) || never => *right,

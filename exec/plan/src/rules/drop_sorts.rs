@@ -23,7 +23,9 @@ fn sorts(plan: &mut Plan, seen: bool) {
         return sorts(plan, seen);
     }
     match plan {
-        Plan::Filter { input, .. } | Plan::Project { input, .. } | Plan::ProjectSet { input, .. } => sorts(input, seen),
+        Plan::Filter { input, .. } | Plan::Project { input, .. } | Plan::ProjectSet { input, .. } => {
+            sorts(input, seen)
+        }
         Plan::Limit { input, .. } | Plan::Distinct { input, on: Some(_) } => sorts(input, true),
         Plan::Modify(m) => sorts(&mut m.input, true),
         Plan::With { definition, body, .. } => {
@@ -61,13 +63,15 @@ fn duplicates(plan: &mut Plan, props: &mut PropsOf) {
             let keys: Option<ColSet> = groups.iter().map(|g| super::logic::as_column(&g.expr)).collect();
             for a in aggregates.iter_mut().filter(|a| a.distinct) {
                 let columns: Option<ColSet> = a.args.iter().map(super::logic::as_column).collect();
-                let unique = sets.is_empty()
-                    && matches!((&keys, &columns), (Some(k), Some(c)) if p.unique(&(k | c)));
+                let unique =
+                    sets.is_empty() && matches!((&keys, &columns), (Some(k), Some(c)) if p.unique(&(k | c)));
                 a.distinct = !(a.function.duplicate_insensitive || unique);
             }
         }
         // Whether a row matches does not depend on how often.
-        Plan::Join(Join { kind: JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_), right, .. }) => once(right),
+        Plan::Join(Join { kind: JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_), right, .. }) => {
+            once(right)
+        }
         Plan::Join(Join { kind: JoinKind::RightSemi | JoinKind::RightAnti, left, .. }) => once(left),
         _ => {}
     }

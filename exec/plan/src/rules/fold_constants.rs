@@ -103,7 +103,9 @@ impl Folder<'_> {
                 _ => None,
             },
             Expr::Case { branches, otherwise, ty } => {
-                branches.retain(|(c, _)| !matches!(c, Expr::Const { value: Datum::Null | Datum::Bool(false), .. }));
+                branches.retain(|(c, _)| {
+                    !matches!(c, Expr::Const { value: Datum::Null | Datum::Bool(false), .. })
+                });
                 if let Some(at) = branches.iter().position(|(c, _)| c.is_bool(true)) {
                     let result = branches.remove(at).1;
                     branches.truncate(at);
@@ -187,7 +189,8 @@ impl Folder<'_> {
         match (to.repr(), value) {
             (Repr::Date, Datum::Timestamp(us)) if ty.is(&spg_types::def::TIMESTAMP) => {
                 const DAY: i64 = 86_400_000_000;
-                let day = i32::try_from(us.div_euclid(DAY)).ok().filter(|_| *us != i64::MIN && *us != i64::MAX)?;
+                let day =
+                    i32::try_from(us.div_euclid(DAY)).ok().filter(|_| *us != i64::MIN && *us != i64::MAX)?;
                 let midnight = us.rem_euclid(DAY) == 0;
                 let op = match op {
                     // Within a day, a date is before the moment when it is that day or earlier.
@@ -219,7 +222,8 @@ impl Folder<'_> {
             return true;
         }
         let from = input.ty();
-        let moment = |t: spg_types::SqlType| matches!(t.def.category, Category::DateTime | Category::Timespan);
+        let moment =
+            |t: spg_types::SqlType| matches!(t.def.category, Category::DateTime | Category::Timespan);
         let text = |t: spg_types::SqlType| matches!(t.def.category, Category::String | Category::Unknown);
         let zoned = |t: spg_types::SqlType| t.is(&spg_types::def::TIMESTAMPTZ);
         !(moment(from) && text(*ty)) && !(text(from) && moment(*ty)) && zoned(from) == zoned(*ty)
@@ -283,7 +287,11 @@ fn in_list(parts: &[Expr]) -> Option<Expr> {
             }
         };
         as_column(&input)?;
-        let fits = |v: &Expr| matches!(v, Expr::Const { .. }) && v.ty().same_def(input.ty()) && v.ty().repr() == input.ty().repr();
+        let fits = |v: &Expr| {
+            matches!(v, Expr::Const { .. })
+                && v.ty().same_def(input.ty())
+                && v.ty().repr() == input.ty().repr()
+        };
         if column.as_ref().is_some_and(|c| *c != input) || !values.iter().all(fits) {
             return None;
         }

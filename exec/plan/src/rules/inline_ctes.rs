@@ -92,6 +92,8 @@ pub(super) fn named(mut plan: Plan, columns: &[(OutCol, usize)]) -> Plan {
         return plan;
     }
     let mut exprs: Vec<NamedExpr> = plan.columns().iter().map(crate::tree::pass).collect();
-    exprs.extend(again.into_iter().map(|(out, id, ty)| NamedExpr { out, expr: spg_expr::Expr::Column { id, ty } }));
+    exprs.extend(
+        again.into_iter().map(|(out, id, ty)| NamedExpr { out, expr: spg_expr::Expr::Column { id, ty } }),
+    );
     Plan::Project { input: Box::new(plan), exprs }
 }

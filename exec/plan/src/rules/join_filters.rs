@@ -46,15 +46,14 @@ fn drops_unmatched(kind: JoinKind) -> bool {
 
 fn at_join(j: &mut Join, cx: &mut Context<'_>, estimator: &mut Estimator<'_>) {
     let right = output(&j.right);
-    let keys: Vec<(ColId, Expr)> = j
-        .on
-        .iter()
-        .filter(|e| matches!(e.as_comparison(), Some((Comparison::Eq, ..))))
-        .filter_map(|e| {
-            let (build, probe, _) = split_equality(e, &right)?;
-            interchangeable(build.ty(), probe.ty()).then_some((as_column(probe)?, build.clone()))
-        })
-        .collect();
+    let keys: Vec<(ColId, Expr)> =
+        j.on.iter()
+            .filter(|e| matches!(e.as_comparison(), Some((Comparison::Eq, ..))))
+            .filter_map(|e| {
+                let (build, probe, _) = split_equality(e, &right)?;
+                interchangeable(build.ty(), probe.ty()).then_some((as_column(probe)?, build.clone()))
+            })
+            .collect();
     if keys.is_empty() {
         return;
     }
@@ -94,9 +93,9 @@ impl Filter<'_, '_> {
                 }
                 worth
             }
-            Plan::Filter { input, .. } | Plan::ProjectSet { input, .. } | Plan::Sort { input, limit: None, .. } => {
-                self.reach(input, column)
-            }
+            Plan::Filter { input, .. }
+            | Plan::ProjectSet { input, .. }
+            | Plan::Sort { input, limit: None, .. } => self.reach(input, column),
             Plan::Project { input, exprs } => {
                 let from = exprs.iter().find(|e| e.out.id == column).and_then(|e| as_column(&e.expr));
                 from.is_some_and(|c| self.reach(input, c))
@@ -107,7 +106,13 @@ impl Filter<'_, '_> {
                 let twin = on.iter().filter(|_| *kind == JoinKind::Inner).find_map(|e| {
                     let (a, b, nulls) = super::logic::as_equality(e)?;
                     let (x, y) = (as_column(a)?, as_column(b)?);
-                    let other = if x == column { y } else if y == column { x } else { return None };
+                    let other = if x == column {
+                        y
+                    } else if y == column {
+                        x
+                    } else {
+                        return None;
+                    };
                     (!nulls && interchangeable(a.ty(), b.ty())).then_some(other)
                 });
                 let visible = !matches!(kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_));

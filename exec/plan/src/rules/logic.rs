@@ -23,7 +23,11 @@ fn known(e: &Expr, nulls: &ColSet) -> Known {
         Expr::Const { value: Datum::Null, .. } => Null,
         Expr::Const { value: Datum::Bool(false), .. } => False,
         Expr::Const { value: Datum::Bool(true), .. } => True,
-        Expr::Call { function, args, .. } if function.strict && args.iter().any(|a| known(a, nulls) == Null) => Null,
+        Expr::Call { function, args, .. }
+            if function.strict && args.iter().any(|a| known(a, nulls) == Null) =>
+        {
+            Null
+        }
         Expr::Cast { input, .. } if known(input, nulls) == Null => Null,
         Expr::And(parts) => {
             if parts.iter().any(|p| known(p, nulls) == False) {
@@ -80,11 +84,6 @@ pub(crate) fn rejects_nulls(e: &Expr, nulls: &ColSet) -> bool {
     matches!(known(e, nulls), Known::Null | Known::False | Known::NullOrFalse)
 }
 
-/// Whether `e` is NULL when all columns of `nulls` are NULL.
-pub(crate) fn null_on_nulls(e: &Expr, nulls: &ColSet) -> bool {
-    known(e, nulls) == Known::Null
-}
-
 /// Whether `e` may be NULL when the columns of `not_null` are not.
 pub(crate) fn nullable(e: &Expr, not_null: &ColSet) -> bool {
     match e {
@@ -102,7 +101,9 @@ pub(crate) fn nullable(e: &Expr, not_null: &ColSet) -> bool {
         }
         Expr::Cast { input, .. } | Expr::Not(input) => nullable(input, not_null),
         Expr::And(parts) | Expr::Or(parts) => parts.iter().any(|p| nullable(p, not_null)),
-        Expr::InList { input, list, .. } => std::iter::once(&**input).chain(list).any(|e| nullable(e, not_null)),
+        Expr::InList { input, list, .. } => {
+            std::iter::once(&**input).chain(list).any(|e| nullable(e, not_null))
+        }
         Expr::Coalesce { args, .. } => args.iter().all(|a| nullable(a, not_null)),
         Expr::Case { branches, otherwise, .. } => {
             branches.iter().any(|(_, r)| nullable(r, not_null))

@@ -104,7 +104,8 @@ fn over(e: &Expr, columns: &ColSet) -> bool {
 }
 
 fn project(input: Plan, exprs: Vec<NamedExpr>, preds: Vec<Expr>) -> Plan {
-    let map: ExprMap = exprs.iter().filter(|e| !volatile(&e.expr)).map(|e| (e.out.id, e.expr.clone())).collect();
+    let map: ExprMap =
+        exprs.iter().filter(|e| !volatile(&e.expr)).map(|e| (e.out.id, e.expr.clone())).collect();
     let made: ColSet = exprs.iter().map(|e| e.out.id).collect();
     let (mut below, rest) = split(preds, |e| {
         let read = e.columns();
@@ -134,7 +135,9 @@ fn join(j: Join, preds: Vec<Expr>) -> Plan {
     let (mut to_left, mut to_right, mut above) = (vec![], vec![], vec![]);
     let (left_kept, right_kept) = match kind {
         JoinKind::Inner => (true, true),
-        JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_) | JoinKind::Single => (true, false),
+        JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_) | JoinKind::Single => {
+            (true, false)
+        }
         JoinKind::Right | JoinKind::RightSemi | JoinKind::RightAnti => (false, true),
         JoinKind::Full => (false, false),
     };

@@ -6,8 +6,8 @@ use spg_types::Result;
 use super::Context;
 use super::context::int8;
 use super::logic::{as_count, volatile};
-use crate::tree::take;
 use crate::Plan;
+use crate::tree::take;
 
 pub(crate) fn run(mut plan: Plan, _: &mut Context<'_>) -> Result<Plan> {
     limits(&mut plan);

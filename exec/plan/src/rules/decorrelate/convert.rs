@@ -108,9 +108,7 @@ fn exactly_one(
             let kept = filtered(joined, post.into_iter().chain(on).collect());
             computed(kept, &left_columns, columns, &above)
         }
-        JoinKind::Semi => {
-            restore(filtered(joined, post.into_iter().chain(on).collect()), &left_columns, &[])
-        }
+        JoinKind::Semi => restore(filtered(joined, post.into_iter().chain(on).collect()), &left_columns, &[]),
         JoinKind::Anti => {
             let all = Expr::conjunction(post.into_iter().chain(on).collect());
             restore(filtered(joined, vec![Expr::Not(Box::new(is_true(all)))]), &left_columns, &[])

@@ -99,19 +99,26 @@ pub(super) fn pull(
             q.above = above;
             Ok(Some(q))
         }
-        Plan::Join(Join { kind, left, right, on, .. }) => pull_join(kind, *left, *right, on, false, outer, discards, cx),
-        Plan::Apply { kind, left, right, on } => pull_join(kind, *left, *right, on, true, outer, discards, cx),
+        Plan::Join(Join { kind, left, right, on, .. }) => {
+            pull_join(kind, *left, *right, on, false, outer, discards, cx)
+        }
+        Plan::Apply { kind, left, right, on } => {
+            pull_join(kind, *left, *right, on, true, outer, discards, cx)
+        }
         Plan::Aggregate { input, groups, sets, grouping, aggregates } if sets.is_empty() => {
             let Some(mut q) = pull(*input, outer, false, cx)? else { return Ok(None) };
             if q.exactly_one {
                 return Ok(None);
             }
-            let mut node = Plan::Aggregate { input: Box::new(Plan::one_row()), groups, sets, grouping, aggregates };
+            let mut node =
+                Plan::Aggregate { input: Box::new(Plan::one_row()), groups, sets, grouping, aggregates };
             if !absorb_above(&mut node, &mut q, outer) {
                 return Ok(None);
             }
             let Some(keys) = keys_of(&mut q, outer, cx) else { return Ok(None) };
-            let Plan::Aggregate { mut groups, sets, grouping, mut aggregates, .. } = node else { return Ok(None) };
+            let Plan::Aggregate { mut groups, sets, grouping, mut aggregates, .. } = node else {
+                return Ok(None);
+            };
             let ungrouped = groups.is_empty();
             let mut above = vec![];
             if ungrouped {
@@ -148,7 +155,9 @@ pub(super) fn pull(
                 return Ok(None);
             }
             let Some(keys) = keys_of(&mut q, outer, cx) else { return Ok(None) };
-            columns.extend(keys.into_iter().filter(|k| !columns.iter().any(|c| c.id == k.id)).collect::<Vec<_>>());
+            columns.extend(
+                keys.into_iter().filter(|k| !columns.iter().any(|c| c.id == k.id)).collect::<Vec<_>>(),
+            );
             q.plan = Plan::Distinct { input: Box::new(projected(q.plan, &columns)), on: None };
             Ok(Some(q))
         }
@@ -180,7 +189,8 @@ pub(super) fn pull(
             Ok(Some(q))
         }
         Plan::Limit { input, limit, offset, ties } => {
-            let at_least_one = limit.as_ref().is_none_or(|n| as_count(n).is_some_and(|n| n > 0)) && offset.is_none();
+            let at_least_one =
+                limit.as_ref().is_none_or(|n| as_count(n).is_some_and(|n| n > 0)) && offset.is_none();
             if discards && at_least_one {
                 return pull(*input, outer, discards, cx);
             }
@@ -240,7 +250,8 @@ fn pull_join(
         q.above.extend(r.above);
         let map = q.above_map();
         on.iter_mut().for_each(|e| substitute(e, &map));
-        let (correlated, own): (Vec<_>, Vec<_>) = on.into_iter().partition(|e| !e.columns().is_disjoint(outer));
+        let (correlated, own): (Vec<_>, Vec<_>) =
+            on.into_iter().partition(|e| !e.columns().is_disjoint(outer));
         preds.extend(correlated);
         q.plan = again(q.plan, r.plan, own);
         q.preds = preds;
@@ -248,7 +259,12 @@ fn pull_join(
     }
     let left_type = matches!(
         kind,
-        JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_) | JoinKind::Single
+        JoinKind::Inner
+            | JoinKind::Left
+            | JoinKind::Semi
+            | JoinKind::Anti
+            | JoinKind::Mark(_)
+            | JoinKind::Single
     );
     if !left_type || reads(&right, outer) || on.iter().any(|e| !e.columns().is_disjoint(outer)) {
         return Ok(None);
@@ -373,7 +389,8 @@ pub(super) fn limit_per(
         last = col(&rank.out);
         calls.push(rank);
     }
-    let skipped = offset.map(|e| Expr::Coalesce { args: vec![e, int8(0)], ty: spg_types::SqlType::new(&def::INT8) });
+    let skipped =
+        offset.map(|e| Expr::Coalesce { args: vec![e, int8(0)], ty: spg_types::SqlType::new(&def::INT8) });
     let mut predicate = vec![];
     if let Some(limit) = limit {
         let end = match &skipped {

@@ -13,7 +13,8 @@ use super::{apply, restore, unnest};
 use crate::rules::Context;
 use crate::rules::context::int8;
 use crate::tree::{
-    ColSet, ExprMap, col, exprs_mut, filtered, fresh_copy, join, keys_mut, pass, reads, substitute, substitute_plan,
+    ColSet, ExprMap, col, exprs_mut, filtered, fresh_copy, join, keys_mut, pass, reads, substitute,
+    substitute_plan,
 };
 use crate::{AggregateCall, CteId, Join, JoinKind, NamedExpr, OutCol, Plan, SortKey};
 
@@ -216,7 +217,8 @@ impl Domain {
             Plan::Sort { input, keys, limit: Some(n) } => {
                 let sort = Plan::Sort { input, keys, limit: None };
                 let limit = i64::try_from(n).unwrap_or(i64::MAX);
-                let limit = Plan::Limit { input: Box::new(sort), limit: Some(int8(limit)), offset: None, ties: None };
+                let limit =
+                    Plan::Limit { input: Box::new(sort), limit: Some(int8(limit)), offset: None, ties: None };
                 self.push(limit, cx)
             }
             Plan::Limit { input, limit, offset, ties } => {
@@ -266,7 +268,10 @@ impl Domain {
                 Ok((Plan::With { cte, name, definition: Box::new(definition), body: Box::new(body) }, names))
             }
             Plan::CteScan { cte, name, mut columns } => {
-                let first = *self.dependent.get(&cte).ok_or_else(|| Error::internal("reads nothing of the domain"))?;
+                let first = *self
+                    .dependent
+                    .get(&cte)
+                    .ok_or_else(|| Error::internal("reads nothing of the domain"))?;
                 let names = self.new_names(cx);
                 columns.extend(names.iter().cloned().enumerate().map(|(i, c)| (c, first + i)));
                 Ok((Plan::CteScan { cte, name, columns }, names))
@@ -279,7 +284,9 @@ impl Domain {
                 columns.extend(names.iter().cloned());
                 Ok((Plan::Recursive { cte, name, distinct, base, step, columns }, names))
             }
-            Plan::Modify(_) => Err(Error::unsupported("data-modifying statements in correlated subqueries are not supported")),
+            Plan::Modify(_) => Err(Error::unsupported(
+                "data-modifying statements in correlated subqueries are not supported",
+            )),
         }
     }
 
@@ -301,7 +308,12 @@ impl Domain {
     }
 
     /// A set operation's input with the domain's columns after its own.
-    fn extended(&mut self, input: Plan, mut ids: Vec<ColId>, cx: &mut Context<'_>) -> Result<(Box<Plan>, Vec<ColId>)> {
+    fn extended(
+        &mut self,
+        input: Plan,
+        mut ids: Vec<ColId>,
+        cx: &mut Context<'_>,
+    ) -> Result<(Box<Plan>, Vec<ColId>)> {
         let (input, names) = self.push(input, cx)?;
         ids.extend(names.iter().map(|n| n.id));
         Ok((Box::new(input), ids))
@@ -326,7 +338,12 @@ impl Domain {
         let (l, r) = (self.concerns(&left), self.concerns(&right));
         let left_alone = matches!(
             kind,
-            JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_) | JoinKind::Single
+            JoinKind::Inner
+                | JoinKind::Left
+                | JoinKind::Semi
+                | JoinKind::Anti
+                | JoinKind::Mark(_)
+                | JoinKind::Single
         );
         let right_alone =
             matches!(kind, JoinKind::Inner | JoinKind::Right | JoinKind::RightSemi | JoinKind::RightAnti);
@@ -361,7 +378,12 @@ impl Domain {
     }
 
     /// Rows of expressions: one projection of the domain per row.
-    fn values(&mut self, columns: Vec<OutCol>, rows: Vec<Vec<Expr>>, cx: &mut Context<'_>) -> Result<(Plan, Names)> {
+    fn values(
+        &mut self,
+        columns: Vec<OutCol>,
+        rows: Vec<Vec<Expr>>,
+        cx: &mut Context<'_>,
+    ) -> Result<(Plan, Names)> {
         let single = rows.len() == 1;
         let mut inputs = vec![];
         for row in rows {
@@ -425,7 +447,8 @@ impl Domain {
         for a in aggregates.iter_mut().filter(|a| a.function.zero_when_empty && a.out.ty.is(&def::INT8)) {
             let raw = cx.column(&a.out.name, a.out.ty);
             let out = std::mem::replace(&mut a.out, raw.clone());
-            above.push(NamedExpr { expr: Expr::Coalesce { args: vec![col(&raw), int8(0)], ty: out.ty }, out });
+            above
+                .push(NamedExpr { expr: Expr::Coalesce { args: vec![col(&raw), int8(0)], ty: out.ty }, out });
         }
         // An only empty grouping set is a plain ungrouped aggregate with its keys NULL and all bits set.
         for g in groups.drain(..first) {
@@ -435,7 +458,8 @@ impl Domain {
             let bits = if first >= 63 { i64::MAX } else { (1 << first) - 1 };
             above.push(NamedExpr { out: g, expr: int8(bits) });
         }
-        let grouped = Plan::Aggregate { input: Box::new(input), groups, sets: vec![], grouping: None, aggregates };
+        let grouped =
+            Plan::Aggregate { input: Box::new(input), groups, sets: vec![], grouping: None, aggregates };
         let (scan, outer) = self.scan(cx);
         let on = self.agree(&outer, &names, cx)?;
         let joined = join(JoinKind::Left, scan, grouped, on);
@@ -458,7 +482,8 @@ impl Domain {
         cx: &mut Context<'_>,
     ) -> Result<(Plan, Names)> {
         let own = groups.len() - names.len();
-        let grouped = Plan::Aggregate { input: Box::new(input), groups, sets, grouping: grouping.clone(), aggregates };
+        let grouped =
+            Plan::Aggregate { input: Box::new(input), groups, sets, grouping: grouping.clone(), aggregates };
         let columns = grouped.columns();
         let cte = cx.ids.cte();
         let read = |cx: &mut Context<'_>| {
@@ -468,8 +493,11 @@ impl Domain {
         };
         let (present, present_columns) = read(cx);
         let mut inputs = vec![(present, present_columns.iter().map(|c| c.id).collect::<Vec<_>>())];
-        let Plan::Aggregate { aggregates, .. } = &grouped else { return Err(Error::internal("not an aggregate")) };
-        let zero: Vec<ColId> = aggregates.iter().filter(|a| a.function.zero_when_empty).map(|a| a.out.id).collect();
+        let Plan::Aggregate { aggregates, .. } = &grouped else {
+            return Err(Error::internal("not an aggregate"));
+        };
+        let zero: Vec<ColId> =
+            aggregates.iter().filter(|a| a.function.zero_when_empty).map(|a| a.out.id).collect();
         for _ in 0..empty_sets {
             let (scan, outer) = self.scan(cx);
             let (known, known_columns) = read(cx);
@@ -496,7 +524,8 @@ impl Domain {
         // The union takes the original names; the shared groups get new ones.
         let (definition, _) = fresh_copy(&grouped, &mut cx.ids);
         let body = Plan::Union { inputs, columns };
-        let with = Plan::With { cte, name: "groups".into(), definition: Box::new(definition), body: Box::new(body) };
+        let with =
+            Plan::With { cte, name: "groups".into(), definition: Box::new(definition), body: Box::new(body) };
         Ok((with, names))
     }
 }
@@ -511,4 +540,3 @@ fn substitute_call(call: &mut AggregateCall, map: &ExprMap) {
 fn sort_key(c: &OutCol) -> SortKey {
     SortKey { column: c.id, ty: c.ty, descending: false, nulls_first: false }
 }
-

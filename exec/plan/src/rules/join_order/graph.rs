@@ -160,7 +160,8 @@ impl Graph {
                 left.columns.extend(r.columns.iter().map(|(k, v)| (*k, *v)));
                 left.domains.extend(r.domains.iter().cloned());
             }
-            let size = join_size(op.kind, &left, &self.relations[i].rows, &op.on, &output(&self.relations[i].plan));
+            let size =
+                join_size(op.kind, &left, &self.relations[i].rows, &op.on, &output(&self.relations[i].plan));
             let factor = size / left.rows.max(1.0);
             if let Some(op) = &mut self.relations[i].op {
                 (op.needs, op.keyed, op.factor) = (needs, keyed, factor);
@@ -176,9 +177,7 @@ impl Graph {
         if !interchangeable(a.ty(), b.ty()) || x == y {
             return false;
         }
-        let core = |id: ColId| {
-            self.relations.iter().position(|r| r.op.is_none() && r.columns.contains(&id))
-        };
+        let core = |id: ColId| self.relations.iter().position(|r| r.op.is_none() && r.columns.contains(&id));
         let (Some(i), Some(j)) = (core(x), core(y)) else { return false };
         if i == j {
             return false;
@@ -242,7 +241,8 @@ impl Graph {
                 self.size(rest) * self.relations[last].rows.rows * self.meet(rest, last)
             }
         };
-        let mut size = members(ops).fold(size, |s, i| s * self.relations[i].op.as_ref().map_or(1.0, |o| o.factor));
+        let mut size =
+            members(ops).fold(size, |s, i| s * self.relations[i].op.as_ref().map_or(1.0, |o| o.factor));
         if ops != 0 {
             // Predicates that read what an op adds.
             for p in self.predicates.iter().filter(|p| p.reads & ops != 0 && p.reads & !set == 0) {
@@ -259,7 +259,8 @@ impl Graph {
         let mut each = vec![];
         let (mut own, mut others) = (vec![], vec![]);
         for c in self.classes.iter().filter(|c| c.reads & rest != 0 && c.reads >> last & 1 == 1) {
-            let here = c.members.iter().filter(|m| m.relation == last).map(|m| m.distinct).fold(f64::MAX, f64::min);
+            let here =
+                c.members.iter().filter(|m| m.relation == last).map(|m| m.distinct).fold(f64::MAX, f64::min);
             let there = c.members.iter().filter(|m| rest >> m.relation & 1 == 1);
             let there = there.map(|m| m.distinct).fold(f64::MAX, f64::min);
             each.push(1.0 / here.max(there).max(1.0));
@@ -293,9 +294,11 @@ impl Graph {
     /// Whether the join of two sets has hash keys.
     pub(super) fn keyed(&self, a: Set, b: Set) -> bool {
         self.classes.iter().any(|c| c.reads & a != 0 && c.reads & b != 0)
-            || self.predicates.iter().filter_map(|p| p.sides).any(|(x, y)| {
-                (x & !a == 0 && y & !b == 0) || (x & !b == 0 && y & !a == 0)
-            })
+            || self
+                .predicates
+                .iter()
+                .filter_map(|p| p.sides)
+                .any(|(x, y)| (x & !a == 0 && y & !b == 0) || (x & !b == 0 && y & !a == 0))
     }
 
     /// Whether the join of `a` with the scan `b` could look `b` up in an index.
@@ -350,13 +353,17 @@ impl Graph {
             }
         }
         let set = a | b;
-        for p in self.predicates.iter().filter(|p| p.reads & !set == 0 && p.reads & !a != 0 && p.reads & !b != 0) {
+        for p in
+            self.predicates.iter().filter(|p| p.reads & !set == 0 && p.reads & !a != 0 && p.reads & !b != 0)
+        {
             if is_op { above.push(p.expr.clone()) } else { on.push(p.expr.clone()) }
         }
         if is_op {
             // What reads the op alone (IS NULL on a padded column) comes right above it.
             let own = [a, b].into_iter().find(|s| s.count_ones() == 1 && self.core(*s) == 0).unwrap_or(0);
-            above.extend(self.predicates.iter().filter(|p| p.reads == own && own != 0).map(|p| p.expr.clone()));
+            above.extend(
+                self.predicates.iter().filter(|p| p.reads == own && own != 0).map(|p| p.expr.clone()),
+            );
         }
         let (left, right) = (self.part(left, cx)?, self.part(right, cx)?);
         Ok(joined(kind, left, right, on, above))

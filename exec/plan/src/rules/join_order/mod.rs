@@ -107,7 +107,13 @@ fn collect(plan: Plan, graph: &mut Graph) -> u64 {
 }
 
 /// The join of two ordered parts, its inputs in the roles that the search chose.
-fn joined(kind: JoinKind, left: Plan, right: Plan, on: Vec<spg_expr::Expr>, above: Vec<spg_expr::Expr>) -> Plan {
+fn joined(
+    kind: JoinKind,
+    left: Plan,
+    right: Plan,
+    on: Vec<spg_expr::Expr>,
+    above: Vec<spg_expr::Expr>,
+) -> Plan {
     filtered(join(kind, left, right, on), above)
 }
 

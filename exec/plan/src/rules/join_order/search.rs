@@ -85,7 +85,14 @@ fn exhaustive(graph: &Graph, cross: bool) -> AHashMap<Set, Best> {
     table
 }
 
-fn consider(graph: &Graph, table: &AHashMap<Set, Best>, a: Set, b: Set, cross: bool, best: &mut Option<Best>) {
+fn consider(
+    graph: &Graph,
+    table: &AHashMap<Set, Best>,
+    a: Set,
+    b: Set,
+    cross: bool,
+    best: &mut Option<Best>,
+) {
     let (Some(left), Some(right)) = (table.get(&a), table.get(&b)) else { return };
     for (kind, own) in ways(graph, a, b, cross) {
         let below = match kind {
