@@ -19,9 +19,14 @@ fn load(engine: &EmbeddedEngine, dir: &Path) -> Box<dyn Connection> {
     connection
 }
 
-fn differences(connection: &mut dyn Connection, scale: f64, right: &[Vec<String>]) -> Vec<String> {
+fn differences(
+    connection: &mut dyn Connection,
+    scale: f64,
+    right: &[Vec<String>],
+    leave_out: Option<usize>,
+) -> Vec<String> {
     let mut differences = Vec::new();
-    for (i, sql) in tpch::queries(scale).iter().enumerate() {
+    for (i, sql) in tpch::queries(scale).iter().enumerate().filter(|(i, _)| Some(i + 1) != leave_out) {
         match connection.query(sql) {
             Err(error) => differences.push(format!("query {}: {error:?}", i + 1)),
             Ok(answer) => {
@@ -44,7 +49,7 @@ fn kept_answers() {
         let settings = [("spg.optimizer", optimizer), ("spg.batch_size", batch_size)];
         let engine = EmbeddedEngine::open(workers, &settings).unwrap();
         let mut connection = load(&engine, dir.path());
-        let differences = differences(connection.as_mut(), tpch::GOLDEN_SCALE, &right);
+        let differences = differences(connection.as_mut(), tpch::GOLDEN_SCALE, &right, None);
         assert!(differences.is_empty(), "{settings:?}, {workers} workers: {}", differences.join("\n"));
     }
 }
@@ -63,7 +68,10 @@ fn as_duckdb_at_a_tenth() {
     let mut connection = load(&engine, dir.path());
     for optimizer in ["on", "off"] {
         connection.execute(&format!("SET spg.optimizer = {optimizer}")).unwrap();
-        let differences = differences(connection.as_mut(), scale, &right);
+        // The join condition of query 19 is inside an OR, which only the optimizer takes apart: without it, this scale
+        // is a product of twelve billion pairs. The kept answers cover it unoptimized.
+        let leave_out = (optimizer == "off").then_some(19);
+        let differences = differences(connection.as_mut(), scale, &right, leave_out);
         assert!(differences.is_empty(), "optimizer {optimizer}: {}", differences.join("\n"));
     }
 }
