@@ -26,7 +26,8 @@
 //!   return are written `\n`, `\t`, `\r`; a blank at either end of a cell is written `␠`.
 //! * `copy in count N`, `copy in error CODE message`, `copy out`: a COPY over the client's stream, its data after `----`.
 //! * `connection NAME` before a record runs it on that connection (opened at first use) instead of the default one.
-//! * `skipif ENGINE` and `onlyif ENGINE` before a record: `postgres` or `spg`.
+//! * `skipif ENGINE` and `onlyif ENGINE` before a record: `postgres` or `spg`. `skipif spg` marks what PostgreSQL has and
+//!   SPG does not have yet; it never hides a wrong answer.
 
 use std::fmt::Write as _;
 
