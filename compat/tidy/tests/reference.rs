@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_DOCS=1 cargo test -p spg-tidy --test reference` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -29,11 +31,20 @@ fn cell(text: &str) -> String {
 
 #[test]
 fn types() {
-    let mut out = format!("# Types\n\n{WRITTEN_BY}| type | other names | in memory | |\n| --- | --- | --- | --- |\n");
+    let mut out =
+        format!("# Types\n\n{WRITTEN_BY}| type | other names | in memory | |\n| --- | --- | --- | --- |\n");
     for t in TYPES.iter().filter(|t| !matches!(t.category, Category::Pseudo | Category::Unknown)) {
         let repr = (t.repr)(Modifier::None).data_type();
         let others: Vec<_> = t.aliases.iter().filter(|a| **a != t.sql_name).copied().collect();
-        writeln!(out, "| `{}` | {} | {} | {} |", t.sql_name, others.join(", "), cell(&repr.to_string()), cell(t.doc)).unwrap();
+        writeln!(
+            out,
+            "| `{}` | {} | {} | {} |",
+            t.sql_name,
+            others.join(", "),
+            cell(&repr.to_string()),
+            cell(t.doc)
+        )
+        .unwrap();
     }
     check("types.md", &out);
 }
@@ -68,11 +79,13 @@ struct Entry {
 
 fn section(out: &mut String, title: &str, mut entries: Vec<Entry>) {
     entries.sort_by_key(|e| e.name);
-    write!(out, "## {title}\n\n| name | forms | | example | gives |\n| --- | --- | --- | --- | --- |\n").unwrap();
+    write!(out, "## {title}\n\n| name | forms | | example | gives |\n| --- | --- | --- | --- | --- |\n")
+        .unwrap();
     for e in entries {
         let forms = cell(&e.forms.join("; "));
         let (example, result) = (cell(e.example.0), cell(e.example.1));
-        writeln!(out, "| `{}` | {forms} | {} | `{example}` | `{result}` |", cell(e.name), cell(e.doc)).unwrap();
+        writeln!(out, "| `{}` | {forms} | {} | `{example}` | `{result}` |", cell(e.name), cell(e.doc))
+            .unwrap();
     }
     out.push('\n');
 }
@@ -98,13 +111,21 @@ fn functions() {
         name: f.name,
         doc: f.doc,
         example: f.example,
-        forms: f.signatures.iter().map(|s| format!("({}) → {}", args(s.args, false), returns(&s.returns))).collect(),
+        forms: f
+            .signatures
+            .iter()
+            .map(|s| format!("({}) → {}", args(s.args, false), returns(&s.returns)))
+            .collect(),
     });
     let windows = spg_functions::windows().iter().map(|f| Entry {
         name: f.name,
         doc: f.doc,
         example: f.example,
-        forms: f.signatures.iter().map(|s| format!("({}) → {}", args(s.args, false), returns(&s.returns))).collect(),
+        forms: f
+            .signatures
+            .iter()
+            .map(|s| format!("({}) → {}", args(s.args, false), returns(&s.returns)))
+            .collect(),
     });
     let mut out = format!("# Functions and operators\n\n{WRITTEN_BY}");
     section(&mut out, "Operators", scalar(true));

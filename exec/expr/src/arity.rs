@@ -235,7 +235,11 @@ impl Arg for Numeric {
             NumericReader::Variable(a) => {
                 let value = Numeric::decode(a.value(row));
                 // Rows that are NULL hold nothing.
-                debug_assert!(value.is_ok() || a.value(row).is_empty(), "a numeric column holds {:?}", a.value(row));
+                debug_assert!(
+                    value.is_ok() || a.value(row).is_empty(),
+                    "a numeric column holds {:?}",
+                    a.value(row)
+                );
                 value.unwrap_or(Numeric::NAN)
             }
         }

@@ -287,9 +287,9 @@ impl Shape {
     }
 }
 
-fn widen<A: Copy, B>(values: &ScalarBuffer<A>, f: impl Fn(A) -> B) -> ScalarBuffer<B>
+fn widen<A, B>(values: &ScalarBuffer<A>, f: impl Fn(A) -> B) -> ScalarBuffer<B>
 where
-    A: arrow::datatypes::ArrowNativeType,
+    A: Copy + arrow::datatypes::ArrowNativeType,
     B: arrow::datatypes::ArrowNativeType,
 {
     ScalarBuffer::from(spg_simd::map(values, f))

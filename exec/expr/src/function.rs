@@ -83,6 +83,9 @@ impl Comparison {
     }
 }
 
+/// Finds a setting's value by its name in lower case.
+pub type SettingLookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What the session knows while a statement runs; the same for every worker.
 #[derive(Clone)]
 pub struct EvalContext {
@@ -105,7 +108,7 @@ pub struct EvalContext {
     /// `version()`.
     pub version: Arc<str>,
     /// Values of settings, for `current_setting`; names in lower case.
-    pub settings: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub settings: SettingLookup,
 }
 
 impl EvalContext {

@@ -19,6 +19,7 @@ enum Item {
 }
 
 /// Literals between `%`; `_` makes a part that is matched character by character.
+#[allow(clippy::large_enum_variant, reason = "few per pattern, and matched per row: no pointer in between")]
 #[derive(Debug)]
 enum Part {
     Literal(memmem::Finder<'static>),
@@ -32,6 +33,7 @@ pub(crate) struct Like {
     fold: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one per pattern")]
 #[derive(Debug)]
 enum Shape {
     /// No wildcard.

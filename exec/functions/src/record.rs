@@ -37,7 +37,7 @@ pub(crate) mod arg {
     macro_rules! args {
         ($($name:ident)*) => {$(pub(crate) const $name: ArgType = ArgType::Exact(&def::$name);)*};
     }
-    args!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT VARCHAR BPCHAR BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME);
+    args!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT BPCHAR BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME);
     /// PostgreSQL's `"any"`.
     pub(crate) const ANY: ArgType = ArgType::Any;
     /// PostgreSQL's `anycompatible`.
@@ -52,7 +52,7 @@ pub(crate) mod ret {
     macro_rules! rets {
         ($($name:ident)*) => {$(pub(crate) const $name: ReturnType = ReturnType::Exact(&def::$name);)*};
     }
-    rets!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT VARCHAR BPCHAR BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME VOID);
+    rets!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME);
     /// The type that `anycompatible` became.
     pub(crate) const SAME: ReturnType = ReturnType::Compatible;
 }

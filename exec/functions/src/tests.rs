@@ -344,7 +344,8 @@ fn aggregate(name: &str, types: &[SqlType], args: &[&[&str]], groups: &[u32]) ->
         spg_expr::ReturnType::Compatible => types[0],
     };
     let constants = vec![None; types.len()];
-    let kernel = (signature.bind)(&BindArgs { arg_types: types, return_type, constants: &constants }).unwrap();
+    let kernel =
+        (signature.bind)(&BindArgs { arg_types: types, return_type, constants: &constants }).unwrap();
     let ctx = EvalContext::detached();
     let count = groups.iter().max().map_or(1, |g| *g as usize + 1);
     let columns: Vec<Column> = args.iter().zip(types).map(|(a, t)| column(*t, a)).collect();
@@ -401,7 +402,12 @@ fn aggregates() {
     assert_eq!(over("bit_or", i4), ["7", "~", "7"]);
     let texts = of(&def::TEXT);
     assert_eq!(
-        aggregate("string_agg", &[texts, texts], &[&["a", "b", "~", "c"], &[";", ",", ",", "~"]], &[0, 0, 0, 0]),
+        aggregate(
+            "string_agg",
+            &[texts, texts],
+            &[&["a", "b", "~", "c"], &[";", ",", ",", "~"]],
+            &[0, 0, 0, 0]
+        ),
         ["a,bc"]
     );
 }

@@ -468,7 +468,9 @@ impl Plan {
                 input.columns().into_iter().chain(columns.iter().chain(ordinality).cloned()).collect()
             }
             Plan::Project { exprs, .. } => exprs.iter().map(|e| e.out.clone()).collect(),
-            Plan::Join(Join { kind: JoinKind::RightSemi | JoinKind::RightAnti, right, .. }) => right.columns(),
+            Plan::Join(Join { kind: JoinKind::RightSemi | JoinKind::RightAnti, right, .. }) => {
+                right.columns()
+            }
             Plan::Join(Join { kind, left, right, .. }) | Plan::Apply { kind, left, right, .. } => {
                 let mut columns = left.columns();
                 match kind {

@@ -6,6 +6,11 @@
 //! sink; when a sink has all its rows, the pipelines that wait for it start. Results leave through a bounded queue
 //! (`stream.rs`).
 
+#![allow(
+    clippy::useless_conversion,
+    reason = "`with_ints!` writes one body for every width; for 64 bits widening is nothing"
+)]
+
 mod batch;
 mod cancel;
 mod checks;

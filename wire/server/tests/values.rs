@@ -105,7 +105,7 @@ fn binary_forms_are_postgresqls() {
         ("bytea", "\\x00ff", "00ff"),
     ] {
         let binary = echo(&mut c, ty, Some(value.as_bytes()), 0, 1).unwrap();
-        assert_eq!(hex(binary), expected.replace("1a85", "1a85"), "{ty} {value}");
+        assert_eq!(hex(binary), expected, "{ty} {value}");
     }
 }
 

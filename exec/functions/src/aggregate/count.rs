@@ -60,7 +60,8 @@ impl GroupStates for Counts {
     }
 
     fn merge(&mut self, other: &dyn GroupStates, from: &[u32], to: &[u32]) -> Result<()> {
-        let other: &Self = other.as_any().downcast_ref().ok_or_else(|| Error::internal("states of another aggregate"))?;
+        let other: &Self =
+            other.as_any().downcast_ref().ok_or_else(|| Error::internal("states of another aggregate"))?;
         for (f, t) in from.iter().zip(to) {
             self.0[*t as usize] += other.0[*f as usize];
         }

@@ -76,7 +76,9 @@ fn extreme<const MAX: bool>(bind: &BindArgs<'_>) -> Result<Arc<dyn AggregateKern
         repr @ Repr::Decimal64 { .. } if repr == ty.repr() => kernel(Lanes::<i64, MAX>::new(ty)),
         repr @ Repr::Decimal128 { .. } if repr == ty.repr() => kernel(Lanes::<i128, MAX>::new(ty)),
         Repr::Text => kernel(Texts::<MAX>),
-        Repr::Interval => kernel(Ordered::<Interval, MAX> { ty, compare: |a, b| interval_span(*a).cmp(&interval_span(*b)) }),
+        Repr::Interval => {
+            kernel(Ordered::<Interval, MAX> { ty, compare: |a, b| interval_span(*a).cmp(&interval_span(*b)) })
+        }
         _ => kernel(Ordered::<Numeric, MAX> { ty, compare: Numeric::cmp }),
     }
 }
@@ -120,7 +122,10 @@ where
 
 impl<A, const MAX: bool> Kind for Lanes<A, MAX>
 where
-    A: Lane + spg_simd::Lane + Ret<Owned = A> + for<'a> Arg<Value<'a> = A, Reader = arrow::buffer::ScalarBuffer<A>>,
+    A: Lane
+        + spg_simd::Lane
+        + Ret<Owned = A>
+        + for<'a> Arg<Value<'a> = A, Reader = arrow::buffer::ScalarBuffer<A>>,
 {
     type State = Best<A>;
     type Input = Values<A>;

@@ -43,7 +43,9 @@ pub(super) trait Kind: Clone + Send + Sync + 'static {
 
 /// The kernel of an aggregate that keeps such states. NULL arguments are skipped.
 pub(super) fn kernel<K: Kind>(kind: K) -> Result<Arc<dyn AggregateKernel>> {
-    Ok(Arc::new(move || -> Box<dyn GroupStates> { Box::new(Groups { kind: kind.clone(), states: vec![], heap: 0 }) }))
+    Ok(Arc::new(move || -> Box<dyn GroupStates> {
+        Box::new(Groups { kind: kind.clone(), states: vec![], heap: 0 })
+    }))
 }
 
 struct Groups<K: Kind> {
@@ -104,7 +106,8 @@ impl<K: Kind> GroupStates for Groups<K> {
     }
 
     fn merge(&mut self, other: &dyn GroupStates, from: &[u32], to: &[u32]) -> Result<()> {
-        let other: &Self = other.as_any().downcast_ref().ok_or_else(|| Error::internal("states of another aggregate"))?;
+        let other: &Self =
+            other.as_any().downcast_ref().ok_or_else(|| Error::internal("states of another aggregate"))?;
         for (f, t) in from.iter().zip(to) {
             self.kind.merge(&mut self.states[*t as usize], &other.states[*f as usize])?;
         }

@@ -60,7 +60,9 @@ impl Strings for Bytes {
 }
 
 fn bind<S: Strings>() -> Result<Arc<dyn AggregateKernel>> {
-    Ok(Arc::new(|| -> Box<dyn GroupStates> { Box::new(Joined::<S> { states: vec![], bytes: 0, kind: PhantomData }) }))
+    Ok(Arc::new(|| -> Box<dyn GroupStates> {
+        Box::new(Joined::<S> { states: vec![], bytes: 0, kind: PhantomData })
+    }))
 }
 
 /// Every value after its delimiter; the first delimiter, which the result leaves out, matters when states are merged.
@@ -103,7 +105,8 @@ impl<S: Strings> GroupStates for Joined<S> {
     }
 
     fn merge(&mut self, other: &dyn GroupStates, from: &[u32], to: &[u32]) -> Result<()> {
-        let other: &Self = other.as_any().downcast_ref().ok_or_else(|| Error::internal("states of another aggregate"))?;
+        let other: &Self =
+            other.as_any().downcast_ref().ok_or_else(|| Error::internal("states of another aggregate"))?;
         for (f, t) in from.iter().zip(to) {
             let Some(more) = &other.states[*f as usize] else { continue };
             let state = self.states[*t as usize]

@@ -42,7 +42,9 @@ fn sum_type(args: &[SqlType]) -> SqlType {
 pub(super) fn numeric(bind: &BindArgs<'_>, finish: Finish) -> Result<Arc<dyn AggregateKernel>> {
     let argument = bind.arg_types[0];
     match (fixed(argument), argument.precision_scale()) {
-        (Some((_, false)), Some((p, s))) if p.max(s) + MORE_DIGITS <= 18 => kernel(Total::<i64, i64>::new(bind, finish)),
+        (Some((_, false)), Some((p, s))) if p.max(s) + MORE_DIGITS <= 18 => {
+            kernel(Total::<i64, i64>::new(bind, finish))
+        }
         (Some((_, false)), _) => kernel(Total::<i64, i128>::new(bind, finish)),
         (Some((_, true)), _) => kernel(Total::<i128, Wide>::new(bind, finish)),
         (None, _) => kernel(Numerics::new(bind, finish)),

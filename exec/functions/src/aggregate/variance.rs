@@ -61,8 +61,12 @@ fn bind(bind: &BindArgs<'_>, measure: Measure) -> Result<Arc<dyn AggregateKernel
         Repr::Int16 => kernel(Integers { ty, measure, read: |s| Ok(IntReader::Small(Values::new(s, 0)?)) }),
         Repr::Int32 => kernel(Integers { ty, measure, read: |s| Ok(IntReader::Medium(Values::new(s, 0)?)) }),
         Repr::Int64 => kernel(Exact { ty, measure, read: |s| Ok(NumberReader::Int(Values::new(s, 0)?)) }),
-        Repr::Float32 => kernel(Floats { ty, measure, read: |s| Ok(FloatReader::Single(Values::new(s, 0)?)) }),
-        Repr::Float64 => kernel(Floats { ty, measure, read: |s| Ok(FloatReader::Double(Values::new(s, 0)?)) }),
+        Repr::Float32 => {
+            kernel(Floats { ty, measure, read: |s| Ok(FloatReader::Single(Values::new(s, 0)?)) })
+        }
+        Repr::Float64 => {
+            kernel(Floats { ty, measure, read: |s| Ok(FloatReader::Double(Values::new(s, 0)?)) })
+        }
         _ => kernel(Exact { ty, measure, read: |s| Ok(NumberReader::Number(Values::new(s, 0)?)) }),
     }
 }

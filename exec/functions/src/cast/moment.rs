@@ -6,8 +6,8 @@ use arrow::datatypes::IntervalMonthDayNano as Interval;
 use spg_expr::arity::{ctx_map1, lanes1, map1, try_map1};
 use spg_expr::{BindArgs, CastDef, Kernel};
 use spg_types::datetime::{
-    US_PER_DAY, date_to_timestamp, fit_interval, interval_us, is_infinite, local_to_utc, round_us, split_timestamp,
-    timestamp_to_date, utc_to_local,
+    US_PER_DAY, date_to_timestamp, fit_interval, interval_us, is_infinite, local_to_utc, round_us,
+    split_timestamp, timestamp_to_date, utc_to_local,
 };
 use spg_types::{Result, SqlType};
 

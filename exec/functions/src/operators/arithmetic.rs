@@ -7,8 +7,8 @@ use spg_simd::Int;
 use spg_types::{Numeric, datetime};
 
 use crate::arith::{SqlInt, float_div, float_mul, int_div, int_fn, int_op};
-use crate::record::{FUNCTION, sig};
 use crate::decimal;
+use crate::record::{FUNCTION, sig};
 
 /// The overloads over every pair of integers and of floats, and more.
 macro_rules! arithmetic {

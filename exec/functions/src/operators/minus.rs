@@ -8,8 +8,8 @@ use spg_types::{Numeric, datetime};
 
 use super::arithmetic::arithmetic;
 use crate::arith::{float_sum, int_fn, int_op};
-use crate::record::{FUNCTION, sig};
 use crate::decimal;
+use crate::record::{FUNCTION, sig};
 
 /// `-`
 pub(super) static MINUS: Function = Function {

@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::datatypes::IntervalMonthDayNano as Interval;
 use spg_expr::arity::{Arg, Str, ctx_map2, opt_map2, try_map2};
 use spg_expr::{BindArgs, EvalContext};
-use spg_types::datetime::{is_infinite, local_to_utc, offset_and_abbreviation, timestamp_to_date, utc_to_local};
+use spg_types::datetime::{
+    is_infinite, local_to_utc, offset_and_abbreviation, timestamp_to_date, utc_to_local,
+};
 use spg_types::{Datum, Numeric, Result};
 
 use crate::cast::f64_to_numeric;

@@ -85,7 +85,11 @@ fn constants_stay_constants() {
     let e = call("+", vec![int(1), int(2)]);
     let out = compiled(&e).eval(&EvalContext::detached(), &[], 5).unwrap();
     assert!(matches!(out, Column::Const(_)));
-    let case = Expr::Case { branches: vec![(Expr::boolean(true), int(7))], otherwise: None, ty: SqlType::new(&def::INT4) };
+    let case = Expr::Case {
+        branches: vec![(Expr::boolean(true), int(7))],
+        otherwise: None,
+        ty: SqlType::new(&def::INT4),
+    };
     assert_eq!(eval(&case, &[], 1).unwrap(), ["7"]);
 }
 
@@ -119,7 +123,8 @@ fn conditions(ty: SqlType) -> Vec<Expr> {
             all.push(Expr::InList { input: Box::new(x()), list: list(null), negated });
         }
     }
-    let pairs: Vec<Expr> = all.windows(2).flat_map(|w| [Expr::And(w.to_vec()), Expr::Or(w.to_vec())]).collect();
+    let pairs: Vec<Expr> =
+        all.windows(2).flat_map(|w| [Expr::And(w.to_vec()), Expr::Or(w.to_vec())]).collect();
     all.extend(pairs);
     all
 }
@@ -136,13 +141,13 @@ proptest! {
         let some: Vec<u32> = (0..n as u32).step_by(every).collect();
         for e in conditions(ty) {
             let c = compiled(&e);
-            let expected = texts(&c.eval(&ctx, &[flat.clone()], n).unwrap(), e.ty(), n);
+            let expected = texts(&c.eval(&ctx, std::slice::from_ref(&flat), n).unwrap(), e.ty(), n);
             for data in [flat.clone(), encoded(&flat)] {
-                let out = texts(&c.eval(&ctx, &[data.clone()], n).unwrap(), e.ty(), n);
+                let out = texts(&c.eval(&ctx, std::slice::from_ref(&data), n).unwrap(), e.ty(), n);
                 prop_assert_eq!(&out, &expected, "{:?}", e);
                 for selection in [None, Some(&some[..])] {
                     let before = selection.map_or_else(|| (0..n as u32).collect(), <[u32]>::to_vec);
-                    let kept = c.filter(&ctx, &[data.clone()], n, selection).unwrap();
+                    let kept = c.filter(&ctx, std::slice::from_ref(&data), n, selection).unwrap();
                     if let Some(k) = &kept {
                         prop_assert!(k.len() < before.len() || before.is_empty());
                     }
@@ -176,7 +181,7 @@ proptest! {
                 ty: i4,
             },
         ] {
-            let a = eval(&e, &[flat.clone()], rows.len()).unwrap();
+            let a = eval(&e, std::slice::from_ref(&flat), rows.len()).unwrap();
             let b = eval(&e, &[encoded(&flat)], rows.len()).unwrap();
             prop_assert_eq!(a, b, "{:?}", e);
         }

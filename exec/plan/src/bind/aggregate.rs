@@ -303,7 +303,7 @@ impl Binder<'_> {
                 }
                 Ok(sets)
             }
-            other => Ok(vec![vec![columns(self, std::slice::from_ref(other))?].concat()]),
+            other => Ok(vec![[columns(self, std::slice::from_ref(other))?].concat()]),
         }
     }
 

@@ -54,6 +54,7 @@ pub struct Query {
 }
 
 /// A statement with its names and types resolved.
+#[allow(clippy::large_enum_variant, reason = "one per statement, handled by reference")]
 #[derive(Clone, Debug)]
 pub enum BoundKind {
     /// SELECT, VALUES, TABLE, INSERT, UPDATE, DELETE.
@@ -310,6 +311,7 @@ pub struct CopyOptions {
 }
 
 /// What COPY copies.
+#[allow(clippy::large_enum_variant, reason = "one per statement, handled by reference")]
 #[derive(Clone, Debug)]
 pub enum CopySource {
     /// A table's columns, by position, in the order of the data.

@@ -4,8 +4,8 @@ use arrow::datatypes::IntervalMonthDayNano as Interval;
 use spg_expr::BindArgs;
 use spg_expr::arity::{Arg, Ret, Str, ctx_map2, ctx_map3, try_map3};
 use spg_types::datetime::{
-    Field, date_bin, extract_date, extract_interval, extract_time, extract_timestamp, extract_timestamptz, field_of,
-    parse_time_zone, truncate_interval, truncate_timestamp, truncate_timestamptz,
+    Field, date_bin, extract_date, extract_interval, extract_time, extract_timestamp, extract_timestamptz,
+    field_of, parse_time_zone, truncate_interval, truncate_timestamp, truncate_timestamptz,
 };
 use spg_types::{Datum, Numeric, Result};
 

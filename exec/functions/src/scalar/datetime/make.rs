@@ -8,8 +8,8 @@ use spg_expr::arity::{
 };
 use spg_expr::{BindArgs, Column, EvalContext};
 use spg_types::datetime::{
-    TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY, US_PER_DAY, check_timestamp, interval_from_us, interval_out_of_range,
-    local_to_utc, make_date, parse_time_zone, timestamp_out_of_range,
+    TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY, US_PER_DAY, check_timestamp, interval_from_us,
+    interval_out_of_range, local_to_utc, make_date, parse_time_zone, timestamp_out_of_range,
 };
 use spg_types::{Error, Result, SqlState};
 
@@ -27,7 +27,8 @@ fn time(hour: i32, minute: i32, second: f64) -> Result<i64> {
     if !fits {
         return Err(bad());
     }
-    let us = (i64::from(hour) * 60 + i64::from(minute)) * 60_000_000 + (second * 1e6).round_ties_even() as i64;
+    let us =
+        (i64::from(hour) * 60 + i64::from(minute)) * 60_000_000 + (second * 1e6).round_ties_even() as i64;
     if us > US_PER_DAY { Err(bad()) } else { Ok(us) }
 }
 
@@ -87,7 +88,8 @@ fn interval(bind: &BindArgs<'_>) -> Result<Kernel> {
     let ty = bind.return_type;
     Ok(Arc::new(move |_: &EvalContext, args: &[Column], rows: usize| -> Result<Column> {
         let Some(s) = Strict::new(args, rows)? else { return null_column(ty) };
-        let ints: Vec<_> = (0..args.len().min(6)).map(|i| i32::reader(&s.arrays[i])).collect::<Result<_>>()?;
+        let ints: Vec<_> =
+            (0..args.len().min(6)).map(|i| i32::reader(&s.arrays[i])).collect::<Result<_>>()?;
         let seconds = if args.len() > 6 { Some(f64::reader(&s.arrays[6])?) } else { None };
         let mut values = Vec::with_capacity(s.rows);
         for row in 0..s.rows {

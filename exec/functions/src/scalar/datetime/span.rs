@@ -3,8 +3,8 @@
 use arrow::datatypes::IntervalMonthDayNano as Interval;
 use spg_expr::arity::{ctx_map1, ctx_map2, map1, try_map1, try_map2};
 use spg_types::datetime::{
-    DATE_INFINITY, DATE_NEG_INFINITY, US_PER_DAY, age, is_infinite, justify_days, justify_hours, justify_interval,
-    split_timestamp, utc_to_local,
+    DATE_INFINITY, DATE_NEG_INFINITY, US_PER_DAY, age, is_infinite, justify_days, justify_hours,
+    justify_interval, split_timestamp, utc_to_local,
 };
 
 use crate::record::{functions, sig};

@@ -18,7 +18,9 @@ fn chr(code: i32) -> Result<String> {
         None => Err(limit("character number must be positive".into())),
         Some(code) => match char::from_u32(code) {
             Some(c) => Ok(c.to_string()),
-            None if code > 0x10_ffff => Err(limit(format!("requested character too large for encoding: {code}"))),
+            None if code > 0x10_ffff => {
+                Err(limit(format!("requested character too large for encoding: {code}")))
+            }
             None => Err(limit(format!("requested character not valid for encoding: {code}"))),
         },
     }
@@ -85,13 +87,17 @@ fn decode(text: &str, format: &str) -> Result<Vec<u8>> {
 
 fn decode_hex(text: &str) -> Result<Vec<u8>> {
     let digit = |c: char| {
-        c.to_digit(16).map(|d| d as u8).ok_or_else(|| invalid_parameter(format!("invalid hexadecimal digit: \"{c}\"")))
+        c.to_digit(16)
+            .map(|d| d as u8)
+            .ok_or_else(|| invalid_parameter(format!("invalid hexadecimal digit: \"{c}\"")))
     };
     let mut out = Vec::with_capacity(text.len() / 2);
     let mut chars = text.chars().filter(|c| !c.is_ascii_whitespace());
     while let Some(high) = chars.next() {
         let high = digit(high)?;
-        let low = chars.next().ok_or_else(|| invalid_parameter("invalid hexadecimal data: odd number of digits"))?;
+        let low = chars
+            .next()
+            .ok_or_else(|| invalid_parameter("invalid hexadecimal data: odd number of digits"))?;
         out.push(high << 4 | digit(low)?);
     }
     Ok(out)

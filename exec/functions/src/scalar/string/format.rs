@@ -79,7 +79,9 @@ fn formatted<'a>(format: &str, argument: &dyn Fn(usize) -> Option<Option<&'a str
         if let Some(n) = number(&mut chars)? {
             if chars.next_if_eq(&'$').is_some() {
                 if n == 0 {
-                    return Err(invalid_parameter("format specifies argument 0, but arguments are numbered from 1"));
+                    return Err(invalid_parameter(
+                        "format specifies argument 0, but arguments are numbered from 1",
+                    ));
                 }
                 conversion.position = Some(n - 1);
             } else {
@@ -102,7 +104,9 @@ fn formatted<'a>(format: &str, argument: &dyn Fn(usize) -> Option<Option<&'a str
         }
         let at = conversion.position.unwrap_or(next);
         next = at + 1;
-        let Some(value) = argument(at) else { return Err(invalid_parameter("too few arguments for format()")) };
+        let Some(value) = argument(at) else {
+            return Err(invalid_parameter("too few arguments for format()"));
+        };
         put(kind, value, &conversion, &mut out)?;
     }
     Ok(out)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use regex::{Captures, Regex};
 use spg_expr::arity::{
-    Str, opt_map2, opt_map3, opt_map4, opt_map5, opt_map6, try_map2, try_map3, try_map4, try_map5, try_map6, write3,
-    write4, write5, write6,
+    Str, opt_map2, opt_map3, opt_map4, opt_map5, opt_map6, try_map2, try_map3, try_map4, try_map5, try_map6,
+    write3, write4, write5, write6,
 };
 use spg_expr::{BindArgs, Signature};
 use spg_types::{Datum, Error, Result};

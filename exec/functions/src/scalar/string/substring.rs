@@ -91,7 +91,9 @@ fn similar_parts(pattern: &str, escape: Option<char>) -> Result<String> {
     };
     match parts[..] {
         [_] => crate::pgregex::similar(pattern, Some(e)),
-        [before, wanted, after] => Ok(format!("^(?:{})({})(?:{})$", body(before)?, body(wanted)?, body(after)?)),
+        [before, wanted, after] => {
+            Ok(format!("^(?:{})({})(?:{})$", body(before)?, body(wanted)?, body(after)?))
+        }
         _ => Err(Error::new(
             SqlState::INVALID_ESCAPE_SEQUENCE,
             "SQL regular expression may not contain more than two escape-double-quote separators",

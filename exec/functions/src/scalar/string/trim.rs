@@ -30,10 +30,16 @@ fn end(_: &BindArgs<'_>) -> Result<Kernel> {
 }
 
 fn bytes<'a>(mut s: &'a [u8], set: &[u8], start: bool, end: bool) -> &'a [u8] {
-    while start && let [first, rest @ ..] = s && set.contains(first) {
+    while start
+        && let [first, rest @ ..] = s
+        && set.contains(first)
+    {
         s = rest;
     }
-    while end && let [rest @ .., last] = s && set.contains(last) {
+    while end
+        && let [rest @ .., last] = s
+        && set.contains(last)
+    {
         s = rest;
     }
     s

@@ -1,7 +1,8 @@
 //! Texts read by a template.
 
 use spg_types::datetime::{
-    US_PER_DAY, abbreviation_offset, check_timestamp, civil_from_days, days_from_civil, days_in_month, is_leap_year,
+    US_PER_DAY, abbreviation_offset, check_timestamp, civil_from_days, days_from_civil, days_in_month,
+    is_leap_year,
 };
 use spg_types::{Error, Result, SqlState};
 
@@ -79,9 +80,8 @@ impl Input<'_> {
         let value = text.trim_start_matches('+').parse::<i64>().ok().filter(|v| i32::try_from(*v).is_ok());
         self.rest = &self.rest[signed + taken..];
         value.ok_or_else(|| {
-            format_error(format!("value for \"{name}\" in source string is out of range")).with_detail(
-                "Value must be in the range -2147483648 to 2147483647.",
-            )
+            format_error(format!("value for \"{name}\" in source string is out of range"))
+                .with_detail("Value must be in the range -2147483648 to 2147483647.")
         })
     }
 
@@ -91,9 +91,9 @@ impl Input<'_> {
         let mut order: Vec<(usize, &str)> =
             names.iter().enumerate().map(|(i, n)| (i, if short { &n[..3] } else { *n })).collect();
         order.sort_by_key(|(_, n)| std::cmp::Reverse(n.len()));
-        let found = order.iter().find(|(_, n)| {
-            self.rest.get(..n.len()).is_some_and(|head| head.eq_ignore_ascii_case(n))
-        });
+        let found = order
+            .iter()
+            .find(|(_, n)| self.rest.get(..n.len()).is_some_and(|head| head.eq_ignore_ascii_case(n)));
         match found {
             Some((at, n)) => {
                 self.rest = &self.rest[n.len()..];
@@ -109,9 +109,9 @@ impl Input<'_> {
 
     fn either(&mut self, texts: [&str; 4], pattern: &str) -> Result<bool> {
         self.skip_blanks();
-        let found = texts.iter().position(|t| {
-            self.rest.get(..t.len()).is_some_and(|head| head.eq_ignore_ascii_case(t))
-        });
+        let found = texts
+            .iter()
+            .position(|t| self.rest.get(..t.len()).is_some_and(|head| head.eq_ignore_ascii_case(t)));
         match found {
             Some(at) => {
                 self.rest = &self.rest[texts[at].len()..];
@@ -132,8 +132,14 @@ fn reads_digits(item: &Item) -> bool {
     match item {
         Item::Part { part, .. } => !matches!(
             part,
-            Era { .. } | HalfDay { .. } | MonthName { .. } | MonthRoman { .. } | DayName { .. } | ZoneName { .. }
-                | ZoneHour | ZoneOffset
+            Era { .. }
+                | HalfDay { .. }
+                | MonthName { .. }
+                | MonthRoman { .. }
+                | DayName { .. }
+                | ZoneName { .. }
+                | ZoneHour
+                | ZoneOffset
         ),
         Item::Literal(c, _) => c.is_ascii_digit(),
     }
@@ -155,11 +161,14 @@ impl DatePattern {
                     } else {
                         // Any separators stand for any separators; signs before a number are the number's.
                         let signed = |rest: &str| {
-                            rest.starts_with(['-', '+']) && rest[1..].starts_with(|c: char| c.is_ascii_digit())
+                            rest.starts_with(['-', '+'])
+                                && rest[1..].starts_with(|c: char| c.is_ascii_digit())
                         };
                         input.skip_blanks();
-                        let next_is_zone =
-                            matches!(self.items.get(at + 1), Some(Item::Part { part: Part::ZoneHour | Part::ZoneOffset, .. }));
+                        let next_is_zone = matches!(
+                            self.items.get(at + 1),
+                            Some(Item::Part { part: Part::ZoneHour | Part::ZoneOffset, .. })
+                        );
                         if !(next_is_zone && signed(input.rest))
                             && input.rest.starts_with(|c: char| !c.is_alphanumeric())
                         {
@@ -222,7 +231,11 @@ impl Fields {
                 self.iso = iso;
                 let read = (before - input.rest.len()).min(4) as u8;
                 self.year_digits = if digits < 4 && read <= digits { digits } else { read.max(digits) };
-                self.year = Some(if digits < 4 && value >= 0 && read <= 3 { adjust_year(value, digits) } else { value });
+                self.year = Some(if digits < 4 && value >= 0 && read <= 3 {
+                    adjust_year(value, digits)
+                } else {
+                    value
+                });
             }
             YearWithComma => {
                 let thousands = input.number(1, "Y,YYY", false)?;
@@ -247,7 +260,13 @@ impl Fields {
             DayOfWeek { iso } => {
                 let value = input.number(1, if iso { "ID" } else { "D" }, open)?;
                 // From 1 for Monday.
-                self.day_of_week = Some(if iso { value } else if value == 1 { 7 } else { value - 1 });
+                self.day_of_week = Some(if iso {
+                    value
+                } else if value == 1 {
+                    7
+                } else {
+                    value - 1
+                });
             }
             WeekOfMonth => self.week_of_month = Some(input.number(1, "W", open)?),
             WeekOfYear { iso } => {

@@ -29,7 +29,17 @@ pub(super) struct Moment {
 }
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 pub(super) const DAYS: [&str; 7] =
@@ -42,7 +52,8 @@ impl Moment {
     pub(super) fn of_timestamp(us: i64) -> Self {
         let (date, time) = split_timestamp(us);
         let (year, month, day) = civil_from_days(date);
-        Self { year: year.into(), month: month.into(), day: day.into(), date, ..Self::default() }.at_time(time)
+        Self { year: year.into(), month: month.into(), day: day.into(), date, ..Self::default() }
+            .at_time(time)
     }
 
     /// An interval's fields.
@@ -147,8 +158,16 @@ fn write_part(part: Part, fill: bool, m: &Moment, out: &mut String) -> Result<bo
     use Part::*;
     let dated = matches!(
         part,
-        Era { .. } | DayName { .. } | DayOfWeek { .. } | WeekOfYear { iso: true } | Year { iso: true, .. }
-            | ZoneName { .. } | ZoneHour | ZoneMinute | ZoneOffset | DayOfYear { iso: true }
+        Era { .. }
+            | DayName { .. }
+            | DayOfWeek { .. }
+            | WeekOfYear { iso: true }
+            | Year { iso: true, .. }
+            | ZoneName { .. }
+            | ZoneHour
+            | ZoneMinute
+            | ZoneOffset
+            | DayOfYear { iso: true }
     );
     if m.is_span && dated {
         return Err(invalid_for_interval());
@@ -224,7 +243,12 @@ fn number_part(part: Part, fill: bool, m: &Moment, out: &mut String) {
         Minute => padded(m.minute, 2, fill, out),
         Second => padded(m.second, 2, fill, out),
         Fraction(digits) => {
-            _ = write!(out, "{:0width$}", m.us / 10i64.pow(6 - u32::from(digits)), width = usize::from(digits));
+            _ = write!(
+                out,
+                "{:0width$}",
+                m.us / 10i64.pow(6 - u32::from(digits)),
+                width = usize::from(digits)
+            );
         }
         Millisecond => _ = write!(out, "{:03}", m.us / 1000),
         Microsecond => _ = write!(out, "{:06}", m.us),
@@ -257,7 +281,8 @@ fn number_part(part: Part, fill: bool, m: &Moment, out: &mut String) {
         DayOfWeek { iso: true } => _ = write!(out, "{}", (weekday(m.date) + 6) % 7 + 1),
         WeekOfMonth => _ = write!(out, "{}", (m.day - 1) / 7 + 1),
         WeekOfYear { iso: false } => {
-            let day = if m.is_span { m.year * 365 + m.month * 30 + m.day } else { day_of_year(m.date).into() };
+            let day =
+                if m.is_span { m.year * 365 + m.month * 30 + m.day } else { day_of_year(m.date).into() };
             padded((day - 1) / 7 + 1, 2, fill, out);
         }
         WeekOfYear { iso: true } => padded(iso_year_week(m.date).1.into(), 2, fill, out),

@@ -8,8 +8,14 @@ use super::Template;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub(super) enum Part {
-    Era { dots: bool, upper: bool },
-    HalfDay { dots: bool, upper: bool },
+    Era {
+        dots: bool,
+        upper: bool,
+    },
+    HalfDay {
+        dots: bool,
+        upper: bool,
+    },
     Hour12,
     Hour24,
     Minute,
@@ -20,21 +26,40 @@ pub(super) enum Part {
     Microsecond,
     SecondOfDay,
     /// Digits shown, and whether it is the ISO year.
-    Year { digits: u8, iso: bool },
+    Year {
+        digits: u8,
+        iso: bool,
+    },
     YearWithComma,
     Century,
-    MonthName { case: Case, short: bool },
+    MonthName {
+        case: Case,
+        short: bool,
+    },
     Month,
-    MonthRoman { upper: bool },
-    DayName { case: Case, short: bool },
-    DayOfYear { iso: bool },
+    MonthRoman {
+        upper: bool,
+    },
+    DayName {
+        case: Case,
+        short: bool,
+    },
+    DayOfYear {
+        iso: bool,
+    },
     DayOfMonth,
-    DayOfWeek { iso: bool },
+    DayOfWeek {
+        iso: bool,
+    },
     WeekOfMonth,
-    WeekOfYear { iso: bool },
+    WeekOfYear {
+        iso: bool,
+    },
     Julian,
     Quarter,
-    ZoneName { upper: bool },
+    ZoneName {
+        upper: bool,
+    },
     ZoneHour,
     ZoneMinute,
     ZoneOffset,

@@ -25,7 +25,9 @@ impl NumberPattern {
                     loop {
                         match rest.peek() {
                             Some(' ') if number.is_empty() => {}
-                            Some('-' | '<') if !number.contains(|c: char| c.is_ascii_digit()) => negative = true,
+                            Some('-' | '<') if !number.contains(|c: char| c.is_ascii_digit()) => {
+                                negative = true
+                            }
                             Some('+') if number.is_empty() => {}
                             _ => break,
                         }
@@ -65,6 +67,10 @@ impl NumberPattern {
         }
         let value = Numeric::from_str(digits)?;
         let value = if negative { value.neg() } else { value };
-        if self.shift > 0 { value.div(&Numeric::from_i128(10i128.pow(self.shift.min(38) as u32), 0)) } else { Ok(value) }
+        if self.shift > 0 {
+            value.div(&Numeric::from_i128(10i128.pow(self.shift.min(38) as u32), 0))
+        } else {
+            Ok(value)
+        }
     }
 }

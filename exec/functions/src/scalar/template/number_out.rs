@@ -31,15 +31,31 @@ impl Digits {
         let overflow = whole.len() > p.whole || !v.is_finite();
         let negative = rounded.signum() < 0;
         if overflow {
-            return Ok(Self { negative: v.signum() < 0, whole: "#".repeat(p.whole), fraction: "#".repeat(p.fraction), overflow });
+            return Ok(Self {
+                negative: v.signum() < 0,
+                whole: "#".repeat(p.whole),
+                fraction: "#".repeat(p.fraction),
+                overflow,
+            });
         }
         Ok(Self { negative, whole, fraction: fraction.to_string(), overflow })
     }
 }
 
 const ROMAN: [(i64, &str); 13] = [
-    (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
-    (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+    (1000, "M"),
+    (900, "CM"),
+    (500, "D"),
+    (400, "CD"),
+    (100, "C"),
+    (90, "XC"),
+    (50, "L"),
+    (40, "XL"),
+    (10, "X"),
+    (9, "IX"),
+    (5, "V"),
+    (4, "IV"),
+    (1, "I"),
 ];
 
 /// 15 characters, filled up with blanks at the start unless `fill`.
@@ -149,7 +165,9 @@ impl<'a> Writer<'a> {
                         self.out.push(' ');
                     }
                 }
-                Item::Sign if self.p.sign_after == Some(true) => self.out.push(if self.digits.negative { '-' } else { '+' }),
+                Item::Sign if self.p.sign_after == Some(true) => {
+                    self.out.push(if self.digits.negative { '-' } else { '+' })
+                }
                 Item::Sign | Item::Roman { .. } => {}
                 Item::SignHere => self.out.push(if self.digits.negative { '-' } else { '+' }),
                 Item::Minus => self.in_place(self.digits.negative, '-'),

@@ -71,7 +71,8 @@ impl Template for NumberPattern {
                     take = 2;
                 }
                 ("PR", _) => {
-                    if p.sign_after.is_some() || p.items.iter().any(|i| matches!(i, Item::Minus | Item::Plus)) {
+                    if p.sign_after.is_some() || p.items.iter().any(|i| matches!(i, Item::Minus | Item::Plus))
+                    {
                         return Err(syntax("cannot use \"PR\" and \"S\"/\"PL\"/\"MI\"/\"SG\" together"));
                     }
                     p.brackets = true;

@@ -14,6 +14,7 @@ use crate::scalar::Scalar;
 use crate::sort_key::SortSpec;
 
 /// One end of a frame.
+#[allow(clippy::large_enum_variant, reason = "two per window call")]
 pub(crate) enum Bound {
     /// The partition's end.
     Unbounded,
