@@ -3,22 +3,30 @@
 
 #![allow(clippy::unwrap_used)]
 
-use spg_corpus::{EmbeddedEngine, check, sql_files};
+use std::collections::BTreeSet;
+
+use spg_corpus::{EmbeddedEngine, Gaps, check, sql_files};
 
 fn run(optimizer: &str, batch_size: &str, workers: usize) {
-    let (mut records, mut failed, mut report) = (0, 0, String::new());
+    let gaps = Gaps::read().unwrap();
+    let (mut records, mut failed, mut report) = (0, BTreeSet::new(), String::new());
     for file in sql_files("").unwrap() {
         let engine =
             EmbeddedEngine::open(workers, &[("spg.optimizer", optimizer), ("spg.batch_size", batch_size)])
                 .unwrap();
         records += file.records.len();
         for failure in check(&engine, &file.records) {
-            failed += 1;
-            report += &format!("{}: {failure}\n", file.name);
+            let record = format!("{}:{}", file.name, failure.line);
+            if !gaps.has(&record) {
+                report += &format!("{}: {failure}\n", file.name);
+            }
+            failed.insert(record);
         }
     }
     assert!(records > 800, "only {records} records found");
-    assert!(failed == 0, "{report}{failed} of {records} records failed");
+    assert!(report.is_empty(), "{report}");
+    let closed = gaps.closed(&failed);
+    assert!(closed.is_empty(), "these pass now, take them off sql/GAPS: {closed:?}");
 }
 
 macro_rules! matrix {

@@ -143,6 +143,8 @@ impl Binder<'_> {
     pub(super) fn assign(&mut self, e: Expr, to: SqlType, column: &str) -> Result<Expr> {
         let from = e.ty();
         match self.coerce(e, to, CastContext::Assignment)? {
+            // The same record without a modifier, where the representation depends on it.
+            Some(e) if e.ty().repr() != to.repr() => self.represent(e, to),
             Some(e) => Ok(e),
             None => Err(Error::new(
                 SqlState::DATATYPE_MISMATCH,
