@@ -43,7 +43,7 @@ pub(crate) const RULES: &[Rule] = &[
     // Before subqueries become joins, so that an outer side is small when its values are pushed into an inner one.
     Rule { name: "push_filters_early", required: true, run: push_filters::run },
     Rule { name: "decorrelate", required: true, run: decorrelate::run },
-    Rule { name: "inline_ctes", required: false, run: inline_ctes::run },
+    Rule { name: "inline_ctes", required: true, run: inline_ctes::run },
     Rule { name: "push_filters", required: true, run: push_filters::run },
     Rule { name: "derive_predicates", required: false, run: derive_predicates::run },
     // Once more: decorrelation and derivation made new conditions, push-down made outer joins inner.
