@@ -198,7 +198,7 @@ impl Change {
                 let columns = self.join(all)?;
                 // Old rows go first: a key that moves from one row to another is no conflict.
                 match self.row_id {
-                    None => drop(txn.append(self.table.id, columns)?),
+                    None => _ = txn.append(self.table.id, columns)?,
                     Some(_) => all.appended.push(columns),
                 }
             }

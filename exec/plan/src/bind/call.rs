@@ -115,7 +115,7 @@ impl Binder<'_> {
         for (arg, param) in args.into_iter().zip(chosen) {
             let arg = match param {
                 ArgType::Any => self.or_text(arg)?,
-                ArgType::AnyCompatible => self.to_common(arg, compatible, "call")?,
+                ArgType::AnyCompatible => self.convert_to_common(arg, compatible, "call")?,
                 ArgType::Exact(def) => self.pass(arg, def).map_err(|e| self.locate(e, span))?,
             };
             converted.push(arg);

@@ -217,12 +217,12 @@ impl Binder<'_> {
     pub(super) fn unify(&mut self, exprs: Vec<Expr>, what: &str) -> Result<(Vec<Expr>, SqlType)> {
         let types: Vec<SqlType> = exprs.iter().map(Expr::ty).collect();
         let ty = self.common_type(&types, what)?;
-        let exprs = exprs.into_iter().map(|e| self.to_common(e, ty, what)).collect::<Result<_>>()?;
+        let exprs = exprs.into_iter().map(|e| self.convert_to_common(e, ty, what)).collect::<Result<_>>()?;
         Ok((exprs, ty))
     }
 
     /// `e` as the common type that was found for it and others.
-    pub(super) fn to_common(&mut self, e: Expr, ty: SqlType, what: &str) -> Result<Expr> {
+    pub(super) fn convert_to_common(&mut self, e: Expr, ty: SqlType, what: &str) -> Result<Expr> {
         let from = e.ty();
         match self.coerce(e, ty, CastContext::Implicit)? {
             Some(e) if e.ty() == ty => Ok(e),

@@ -371,7 +371,7 @@ impl Binder<'_> {
         if others.is_empty() {
             return Ok((target.0, target.1, Namespace::default()));
         }
-        let other = self.from_clause(others)?;
+        let other = self.bind_from(others)?;
         let other_names = other.1.clone();
         let (plan, all) = self.cross(target, other)?;
         Ok((plan, all, other_names))

@@ -18,7 +18,7 @@ pub(super) type Source = (Plan, Namespace);
 
 impl Binder<'_> {
     /// The whole clause. Binds at the query's own level, whose namespace meanwhile is what LATERAL may see.
-    pub(super) fn from_clause(&mut self, from: &[ast::TableWithJoins]) -> Result<Source> {
+    pub(super) fn bind_from(&mut self, from: &[ast::TableWithJoins]) -> Result<Source> {
         let mut all: Option<Source> = None;
         for item in from {
             let visible = all.as_ref().map(|(_, n)| n.clone()).unwrap_or_default();
@@ -523,7 +523,7 @@ impl Binder<'_> {
                 let (args, ty) = self.unify(vec![l.expr(), r.expr()], "JOIN/USING")?;
                 Expr::Coalesce { args, ty }
             }
-            _ => self.to_common(plain.expr(), ty, "JOIN/USING")?,
+            _ => self.convert_to_common(plain.expr(), ty, "JOIN/USING")?,
         };
         let column = scope_column(name, self.col(), expr.ty());
         let out = OutCol { id: column.id, name: name.into(), ty: column.ty };

@@ -56,7 +56,7 @@ impl Binder<'_> {
     ) -> Result<Rel> {
         self.refuse_foreign_select(select)?;
         let ((plan, parts), level) = self.at_level(Namespace::default(), Clause::From, |b| {
-            let (plan, namespace) = b.from_clause(&select.from)?;
+            let (plan, namespace) = b.bind_from(&select.from)?;
             b.level().namespace = namespace;
             Ok((plan, b.select_parts(select, order_by, unknowns)?))
         })?;

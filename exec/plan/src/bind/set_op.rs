@@ -81,7 +81,7 @@ impl Binder<'_> {
                 Some(literal) if c.ty.is(&spg_types::def::UNKNOWN) => literal.clone(),
                 _ => c.expr(),
             };
-            let expr = self.to_common(source, *ty, what)?;
+            let expr = self.convert_to_common(source, *ty, what)?;
             let id = match &expr {
                 Expr::Column { id, .. } => *id,
                 _ => {

@@ -36,7 +36,7 @@ impl Binder<'_> {
         for (row, _) in &mut rows {
             for (e, ty) in row.iter_mut().zip(&types) {
                 let value = std::mem::replace(e, Expr::boolean(false));
-                *e = self.to_common(value, *ty, "VALUES")?;
+                *e = self.convert_to_common(value, *ty, "VALUES")?;
             }
         }
         let names: Vec<String> = (1..=width).map(|n| format!("column{n}")).collect();

@@ -226,7 +226,7 @@ impl Folder<'_> {
             |t: spg_types::SqlType| matches!(t.def.category, Category::DateTime | Category::Timespan);
         let text = |t: spg_types::SqlType| matches!(t.def.category, Category::String | Category::Unknown);
         let zoned = |t: spg_types::SqlType| t.is(&spg_types::def::TIMESTAMPTZ);
-        !(moment(from) && text(*ty)) && !(text(from) && moment(*ty)) && zoned(from) == zoned(*ty)
+        !(moment(from) && text(*ty) || text(from) && moment(*ty)) && zoned(from) == zoned(*ty)
     }
 
     /// The value of an expression whose children are constants.
