@@ -49,8 +49,6 @@ pub struct Assumption {
     pub min: Datum,
     /// No value is above.
     pub max: Datum,
-    /// The table has at most this many rows.
-    pub rows: u64,
 }
 
 /// What the optimizer made.

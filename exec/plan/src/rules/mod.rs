@@ -15,6 +15,7 @@ mod join_filters;
 mod join_order;
 pub(crate) mod logic;
 mod merge_projections;
+mod narrow_decimals;
 mod prune_columns;
 mod push_filters;
 mod push_limits;
@@ -58,4 +59,6 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { name: "prune_columns", required: true, run: prune_columns::run },
     Rule { name: "choose_indexes", required: false, run: choose_indexes::run },
     Rule { name: "join_filters", required: false, run: join_filters::run },
+    // Last: the types it changes follow columns upwards through the finished plan.
+    Rule { name: "narrow_decimals", required: false, run: narrow_decimals::run },
 ];
