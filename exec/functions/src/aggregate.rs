@@ -1,5 +1,6 @@
 //! Aggregates.
 
+mod any_value;
 mod average;
 mod boolean;
 mod count;
@@ -48,6 +49,7 @@ pub(crate) static LIST: &[&Aggregate] = &[
     &count::COUNT,
     &sum::SUM,
     &average::AVG,
+    &any_value::ANY_VALUE,
     &extreme::MIN,
     &extreme::MAX,
     &boolean::BOOL_AND,

@@ -265,35 +265,48 @@ pub(crate) fn made(plan: &Plan) -> Vec<OutCol> {
     }
 }
 
-/// Calls `f` on the id of every output column that the node spells out, made or passed on.
-fn out_ids_mut(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId)) {
+/// Calls `f` on the id and the name of every output column that the node spells out, made or passed on.
+fn outs_mut(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId, Option<&mut String>)) {
+    let mut out = |c: &mut OutCol| f(&mut c.id, Some(&mut c.name));
     match plan {
         Plan::Scan(Scan { columns, row_id, .. }) => {
-            columns.iter_mut().for_each(|(c, _)| f(&mut c.id));
-            row_id.iter_mut().for_each(f);
+            columns.iter_mut().for_each(|(c, _)| out(c));
+            if let Some(id) = row_id {
+                f(id, None);
+            }
         }
         Plan::Values { columns, .. }
         | Plan::Union { columns, .. }
         | Plan::SetOp { columns, .. }
-        | Plan::Recursive { columns, .. } => columns.iter_mut().for_each(|c| f(&mut c.id)),
-        Plan::CteScan { columns, .. } => columns.iter_mut().for_each(|(c, _)| f(&mut c.id)),
+        | Plan::Recursive { columns, .. } => columns.iter_mut().for_each(out),
+        Plan::CteScan { columns, .. } => columns.iter_mut().for_each(|(c, _)| out(c)),
         Plan::TableFunction { columns, ordinality, .. } | Plan::ProjectSet { columns, ordinality, .. } => {
-            columns.iter_mut().chain(ordinality).for_each(|c| f(&mut c.id));
+            columns.iter_mut().chain(ordinality).for_each(out);
         }
         Plan::Project { exprs, .. } | Plan::Modify(Modify { returning: exprs, .. }) => {
-            exprs.iter_mut().for_each(|e| f(&mut e.out.id));
+            exprs.iter_mut().for_each(|e| out(&mut e.out));
         }
-        Plan::Join(Join { kind: JoinKind::Mark(id), .. }) | Plan::Apply { kind: JoinKind::Mark(id), .. } => {
-            f(id)
-        }
+        Plan::Join(Join { kind: JoinKind::Mark(id), .. }) | Plan::Apply { kind: JoinKind::Mark(id), .. } => f(id, None),
         Plan::Aggregate { groups, grouping, aggregates, .. } => {
-            groups.iter_mut().for_each(|g| f(&mut g.out.id));
-            grouping.iter_mut().for_each(|c| f(&mut c.id));
-            aggregates.iter_mut().for_each(|a| f(&mut a.out.id));
+            groups.iter_mut().for_each(|g| out(&mut g.out));
+            grouping.iter_mut().for_each(&mut out);
+            aggregates.iter_mut().for_each(|a| out(&mut a.out));
         }
-        Plan::Window { calls, .. } => calls.iter_mut().for_each(|c| f(&mut c.out.id)),
+        Plan::Window { calls, .. } => calls.iter_mut().for_each(|c| out(&mut c.out)),
         _ => {}
     }
+}
+
+/// Drops the names of a node's columns and relation: what is left says what it computes.
+pub(crate) fn forget_names(plan: &mut Plan) {
+    if let Plan::Scan(s) = plan {
+        s.alias.clear();
+    }
+    outs_mut(plan, &mut |_, name| {
+        if let Some(n) = name {
+            n.clear();
+        }
+    });
 }
 
 /// The ids of a plan's output columns.
@@ -358,7 +371,7 @@ pub(crate) fn rename(plan: &mut Plan, map: &HashMap<ColId, ColId>) {
             }
         };
         keys_mut(p).into_iter().for_each(&mut f);
-        out_ids_mut(p, &mut f);
+        outs_mut(p, &mut |id, _| f(id));
     });
 }
 

@@ -20,6 +20,7 @@ mod prune_columns;
 mod push_filters;
 mod push_limits;
 mod reduce_groups;
+mod share_subplans;
 
 pub use crate::optimize::{Assumption, Optimized, OptimizerEnv, RuleTrace, optimize, optimize_traced};
 pub(crate) use context::Context;
@@ -51,6 +52,8 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { name: "fold_constants_again", required: false, run: fold_constants::run },
     Rule { name: "drop_empty", required: false, run: drop_empty::run },
     Rule { name: "drop_sorts", required: false, run: drop_sorts::run },
+    // While equal subplans still read the same columns.
+    Rule { name: "share_subplans", required: false, run: share_subplans::run },
     Rule { name: "prune_columns_early", required: false, run: prune_columns::run },
     Rule { name: "join_order", required: false, run: join_order::run },
     Rule { name: "reduce_groups", required: false, run: reduce_groups::run },

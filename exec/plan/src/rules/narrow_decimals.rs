@@ -77,7 +77,7 @@ impl<'a> Narrower<'a> {
             return self.node(body);
         }
         plan.inputs_mut().into_iter().for_each(|p| self.node(p));
-        match plan {
+        match &mut *plan {
             Plan::Scan(s) => self.scan(s),
             Plan::Project { exprs, .. } => self.named(exprs),
             Plan::Aggregate { groups, aggregates, .. } => {
@@ -145,7 +145,7 @@ impl<'a> Narrower<'a> {
                 }
                 self.retype(plan);
             }
-            plan => self.retype(plan),
+            other => self.retype(other),
         }
         match plan {
             Plan::Sort { keys, .. } | Plan::Window { order: keys, .. } => {

@@ -3,22 +3,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use spg_expr::{ColId, Expr};
 use spg_types::Result;
 
 use super::Context;
+use super::logic::{as_column, interchangeable, split_equality};
 use crate::props::{equated, props};
 use crate::tree::{ColSet, exprs, output, passes, projected, refs, take};
 use crate::{CteId, Join, JoinKind, OutCol, Plan};
 
 pub(crate) fn run(plan: Plan, cx: &mut Context<'_>) -> Result<Plan> {
     let need = cx.output.clone();
-    Ok(Pruner::default().prune(plan, &need))
+    Ok(Pruner { drops_joins: cx.env.enabled, ..Pruner::default() }.prune(plan, &need))
 }
 
 #[derive(Default)]
 struct Pruner {
     /// Positions read of each common table expression's definition, so far.
     read: HashMap<CteId, BTreeSet<usize>>,
+    /// Also drop joins that change nothing.
+    drops_joins: bool,
 }
 
 impl Pruner {
@@ -69,11 +73,11 @@ impl Pruner {
                 let inner = take(left);
                 return self.prune(inner, need);
             }
-            Plan::Join(Join { kind: JoinKind::Left, left, right, on, .. })
-                if output(right).is_disjoint(need) && at_most_one_match(left, right, on) =>
-            {
-                let inner = take(left);
-                return self.prune(inner, need);
+            Plan::Join(j) if self.drops_joins => {
+                if let Some(kept) = keeps_all(j, need) {
+                    let inner = take(if kept == Side::Left { &mut j.left } else { &mut j.right });
+                    return self.prune(inner, need);
+                }
             }
             Plan::Union { inputs, columns } => {
                 let keep: Vec<bool> = columns.iter().map(|c| need.contains(&c.id)).collect();
@@ -151,10 +155,60 @@ impl Pruner {
     }
 }
 
-/// Whether each left row meets at most one right row.
-fn at_most_one_match(left: &Plan, right: &Plan, on: &[spg_expr::Expr]) -> bool {
-    let (_, keys) = equated(on, left, right);
-    props(right).unique(&keys)
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Left,
+    Right,
+}
+
+/// The side whose rows are exactly the join's, of which nothing else is read: the join may go.
+fn keeps_all(j: &Join, need: &ColSet) -> Option<Side> {
+    let unread = |p: &Plan| output(p).is_disjoint(need);
+    match j.kind {
+        JoinKind::Left if unread(&j.right) => {
+            let (_, keys) = equated(&j.on, &j.left, &j.right);
+            props(&j.right).unique(&keys).then_some(Side::Left)
+        }
+        JoinKind::Inner if unread(&j.right) && references(&j.left, &j.right, &j.on) => Some(Side::Left),
+        JoinKind::Inner if unread(&j.left) && references(&j.right, &j.left, &j.on) => Some(Side::Right),
+        JoinKind::Semi if references(&j.left, &j.right, &j.on) => Some(Side::Left),
+        _ => None,
+    }
+}
+
+/// Whether `on` follows a foreign key from each row of `from` to a whole table: each finds exactly one row.
+fn references(from: &Plan, to: &Plan, on: &[Expr]) -> bool {
+    let Plan::Scan(target) = to else { return false };
+    if !target.filter.is_empty() || target.index.is_some() || on.is_empty() {
+        return false;
+    }
+    let target_columns = output(to);
+    let pairs: Option<Vec<(ColId, usize)>> = on
+        .iter()
+        .map(|e| {
+            let (key, other, nulls) = split_equality(e, &target_columns)?;
+            let at = target.columns.iter().find(|(c, _)| Some(c.id) == as_column(key)).map(|(_, i)| *i)?;
+            (!nulls && interchangeable(key.ty(), other.ty())).then_some((as_column(other)?, at))
+        })
+        .collect();
+    let Some(pairs) = pairs else { return false };
+    let mut found = false;
+    crate::tree::visit(from, &mut |p| {
+        let Plan::Scan(s) = p else { return };
+        let place = |id: ColId| s.columns.iter().find(|(c, _)| c.id == id).map(|(_, i)| *i);
+        found |= s.table.foreign_keys.iter().any(|fk| {
+            let covers = |(id, at): &(ColId, usize)| {
+                let key = place(*id).and_then(|i| fk.columns.iter().position(|c| *c == i));
+                key.is_some_and(|k| fk.ref_columns[k] == *at)
+            };
+            let all: ColSet = pairs.iter().map(|(id, _)| *id).collect();
+            fk.ref_table == target.table.id && all.len() == fk.columns.len() && pairs.iter().all(covers)
+        });
+    });
+    found && {
+        let p = props(from);
+        pairs.iter().all(|(id, _)| p.not_null.contains(id))
+    }
 }
 
 fn retain_by<T>(list: &mut Vec<T>, keep: &[bool]) {
