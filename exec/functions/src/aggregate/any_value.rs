@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow::compute::{interleave, take};
 use spg_expr::{
-    Aggregate, AggregateKernel, AggregateSignature, ArgType, BindArgs, Column, EvalContext, GroupStates, ReturnType,
-    flatten,
+    Aggregate, AggregateKernel, AggregateSignature, ArgType, BindArgs, Column, EvalContext, GroupStates,
+    ReturnType, flatten,
 };
 use spg_types::{Error, Result, SqlType};
 

@@ -236,7 +236,9 @@ impl<'a> Narrower<'a> {
                 let scale = scale_of(*ty)?;
                 if before.is(&def::NUMERIC) && scale_of(before) == Some(scale) && range.scale == scale {
                     let inner = (**input).clone();
-                    if inner.ty().is(&def::NUMERIC) && matches!(ty.modifier, spg_types::Modifier::Derived { .. }) {
+                    if inner.ty().is(&def::NUMERIC)
+                        && matches!(ty.modifier, spg_types::Modifier::Derived { .. })
+                    {
                         *e = inner;
                         return Some(range);
                     }
@@ -373,9 +375,8 @@ impl<'a> Narrower<'a> {
     /// below it.
     fn restore(&mut self, plan: &mut Plan, wanted: &dyn Fn(&OutCol) -> bool) {
         let columns = plan.columns();
-        let changed = |c: &&OutCol| {
-            wanted(c) && self.old.get(&c.id).is_some_and(|ty| ty.repr() != c.ty.repr())
-        };
+        let changed =
+            |c: &&OutCol| wanted(c) && self.old.get(&c.id).is_some_and(|ty| ty.repr() != c.ty.repr());
         if !columns.iter().any(|c| changed(&c)) {
             return;
         }

@@ -68,7 +68,8 @@ fn canonical(plan: &Plan) -> Plan {
 /// Replaces every plan of that form by a read of the shared rows.
 fn replace(plan: &mut Plan, form: &Plan, cte: CteId, name: &str) {
     if candidate(plan).is_some_and(|f| f == *form) {
-        let columns: Vec<(OutCol, usize)> = take(plan).columns().into_iter().enumerate().map(|(i, c)| (c, i)).collect();
+        let columns: Vec<(OutCol, usize)> =
+            take(plan).columns().into_iter().enumerate().map(|(i, c)| (c, i)).collect();
         *plan = Plan::CteScan { cte, name: name.into(), columns };
         return;
     }
