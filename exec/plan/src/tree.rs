@@ -286,7 +286,9 @@ fn outs_mut(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId, Option<&mut String>))
         Plan::Project { exprs, .. } | Plan::Modify(Modify { returning: exprs, .. }) => {
             exprs.iter_mut().for_each(|e| out(&mut e.out));
         }
-        Plan::Join(Join { kind: JoinKind::Mark(id), .. }) | Plan::Apply { kind: JoinKind::Mark(id), .. } => f(id, None),
+        Plan::Join(Join { kind: JoinKind::Mark(id), .. }) | Plan::Apply { kind: JoinKind::Mark(id), .. } => {
+            f(id, None)
+        }
         Plan::Aggregate { groups, grouping, aggregates, .. } => {
             groups.iter_mut().for_each(|g| out(&mut g.out));
             grouping.iter_mut().for_each(&mut out);

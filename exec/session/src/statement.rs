@@ -111,9 +111,6 @@ impl Prepared {
 fn holds(a: &Assumption, snapshot: &DbSnapshot) -> bool {
     let Some(table) = snapshot.table(a.table) else { return false };
     let stats = table.stats();
-    if stats.rows > a.rows {
-        return false;
-    }
     let Some(column) = stats.columns.get(a.column) else { return false };
     let within = |bound: &Option<Datum>, f: &dyn Fn(std::cmp::Ordering) -> bool, limit: &Datum| match bound {
         None => stats.rows == column.null_count,
