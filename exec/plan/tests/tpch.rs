@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1` rewrites the files: read the difference before keeping it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 mod fixture;
 
 use std::fs;
