@@ -1,5 +1,6 @@
 //! The one place where operations change a snapshot: for drafts, at recovery and on a follower alike.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -101,6 +102,15 @@ fn change_catalog(db: &mut DbSnapshot, op: Op, numbers: &Numbers) -> Result<()> 
             add_name(catalog, &def)?;
             table_mut(db, def.id)?.redefine(def)?;
             link(db);
+        }
+        Op::AddColumn { table, column, value } => table_mut(db, table)?.add_column(column, &value)?,
+        Op::DropColumn { table, column } => {
+            table_mut(db, table)?.drop_column(column)?;
+            // A table may refer by several keys.
+            let referring: BTreeSet<TableId> = db.referencing(table).map(|(def, _)| def.id).collect();
+            for id in referring.into_iter().filter(|id| *id != table) {
+                table_mut(db, id)?.referred_column_dropped(table, column);
+            }
         }
         Op::CreateIndex { table, index } => {
             let snapshot = table_mut(db, table)?;

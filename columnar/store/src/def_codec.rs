@@ -59,6 +59,17 @@ fn read_action(r: &mut Reader<'_>) -> Result<ForeignKeyAction> {
     }
 }
 
+pub(crate) fn write_column(w: &mut Writer, column: &ColumnDef) {
+    w.str(&column.name);
+    write_type(w, column.ty);
+    w.bool(column.not_null);
+    w.option(column.default.as_deref());
+}
+
+pub(crate) fn read_column(r: &mut Reader<'_>) -> Result<ColumnDef> {
+    Ok(ColumnDef { name: r.str()?, ty: read_type(r)?, not_null: r.bool()?, default: r.option()? })
+}
+
 pub(crate) fn write_index(w: &mut Writer, index: &IndexDef) {
     w.u32(index.id.0);
     w.str(&index.name);
@@ -96,12 +107,7 @@ pub(crate) fn write_table(w: &mut Writer, table: &TableDef) {
     w.u32(table.id.0);
     w.str(&table.schema);
     w.str(&table.name);
-    w.list(&table.columns, |w, c| {
-        w.str(&c.name);
-        write_type(w, c.ty);
-        w.bool(c.not_null);
-        w.option(c.default.as_deref());
-    });
+    w.list(&table.columns, write_column);
     w.list(&table.indexes, write_index);
     w.list(&table.checks, |w, c| {
         w.str(&c.name);
@@ -123,9 +129,7 @@ pub(crate) fn read_table(r: &mut Reader<'_>) -> Result<TableDef> {
         id: TableId(r.u32()?),
         schema: r.str()?,
         name: r.str()?,
-        columns: r.list(|r| {
-            Ok(ColumnDef { name: r.str()?, ty: read_type(r)?, not_null: r.bool()?, default: r.option()? })
-        })?,
+        columns: r.list(read_column)?,
         indexes: r.list(read_index)?,
         checks: r.list(|r| Ok(CheckDef { name: r.str()?, expr: r.str()? }))?,
         foreign_keys: r.list(|r| {

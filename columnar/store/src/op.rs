@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::buffer::Buffer;
-use spg_types::{IndexDef, IndexId, Result, TableDef, TableId};
+use spg_types::{ColumnDef, IndexDef, IndexId, Result, TableDef, TableId};
 
 use crate::Role;
 use crate::codec::{Reader, Writer, corrupt};
-use crate::def_codec::{read_index, read_role, read_table, write_index, write_role, write_table};
+use crate::def_codec::{
+    read_column, read_index, read_role, read_table, write_column, write_index, write_role, write_table,
+};
+use crate::row_codec::{read_values, write_values};
 
 /// One change. What it does is [`crate::apply`]'s business, at commit, at recovery and on a follower.
 #[derive(Debug)]
@@ -33,6 +37,16 @@ pub(crate) enum Op {
     },
     ReplaceTable {
         def: TableDef,
+    },
+    /// Every row there is gets the one value.
+    AddColumn {
+        table: TableId,
+        column: ColumnDef,
+        value: ArrayRef,
+    },
+    DropColumn {
+        table: TableId,
+        column: usize,
     },
     CreateIndex {
         table: TableId,
@@ -68,9 +82,11 @@ const PUT_ROLE: u8 = 9;
 const DROP_ROLE: u8 = 10;
 const CREATE_SCHEMA: u8 = 11;
 const DROP_SCHEMA: u8 = 12;
+const ADD_COLUMN: u8 = 13;
+const DROP_COLUMN: u8 = 14;
 
 impl Op {
-    pub(crate) fn encode(&self, w: &mut Writer) {
+    pub(crate) fn encode(&self, w: &mut Writer) -> Result<()> {
         match self {
             Op::Append { table, first_row_id } => {
                 w.u8(APPEND);
@@ -124,7 +140,19 @@ impl Op {
                 w.u8(DROP_SCHEMA);
                 w.str(name);
             }
+            Op::AddColumn { table, column, value } => {
+                w.u8(ADD_COLUMN);
+                w.u32(table.0);
+                write_column(w, column);
+                write_values(w, column, value)?;
+            }
+            Op::DropColumn { table, column } => {
+                w.u8(DROP_COLUMN);
+                w.u32(table.0);
+                w.varint(*column as u64);
+            }
         }
+        Ok(())
     }
 
     /// Reads an operation; for an append, also where its batch begins.
@@ -143,6 +171,13 @@ impl Op {
             DROP_ROLE => Op::DropRole { name: r.str()?.into() },
             CREATE_SCHEMA => Op::CreateSchema { name: r.str()?.into() },
             DROP_SCHEMA => Op::DropSchema { name: r.str()?.into() },
+            ADD_COLUMN => {
+                let table = TableId(r.u32()?);
+                let column = read_column(&mut r)?;
+                let value = read_values(&mut r, &column, 1)?;
+                Op::AddColumn { table, column, value }
+            }
+            DROP_COLUMN => Op::DropColumn { table: TableId(r.u32()?), column: r.varint()? as usize },
             other => return Err(corrupt(&format!("there is no operation {other}"))),
         };
         Ok((op, bytes.len() - r.0.len()))

@@ -11,7 +11,7 @@ use spg_types::{ColumnStats, Result, TableDef};
 
 use crate::seal;
 use crate::sketch::Sketch;
-use crate::zone::{self, Aggregate, GroupStats};
+use crate::zone::{self, Aggregate, GroupStats, NewColumn};
 
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
@@ -296,6 +296,41 @@ impl RowGroup {
             sketches: self.data.sketches.clone(),
         };
         Self { data: Arc::new(data), ..self.clone() }
+    }
+
+    /// The same rows with one more column.
+    pub(crate) fn with_column(&self, def: &Arc<TableDef>, array: ArrayRef, added: &NewColumn) -> Self {
+        let mut columns = self.data.columns.clone();
+        columns.push(array);
+        let extended = |zones: &Vec<ColumnStats>| [&zones[..], &[added.zone(self.len())]].concat().into();
+        let zones = self.data.zones.get().map_or_else(OnceLock::new, extended);
+        let extended =
+            |sketches: &Vec<Sketch>| [&sketches[..], std::slice::from_ref(&added.sketch)].concat().into();
+        let sketches = self.data.sketches.get().map_or_else(OnceLock::new, extended);
+        self.with_data(def, columns, zones, sketches)
+    }
+
+    /// The same rows without a column.
+    pub(crate) fn without_column(&self, def: &Arc<TableDef>, at: usize) -> Self {
+        fn without<T: Clone>(all: &[T], at: usize) -> Vec<T> {
+            [&all[..at], &all[at + 1..]].concat()
+        }
+        let zones = self.data.zones.get().map_or_else(OnceLock::new, |z| without(z, at).into());
+        let sketches = self.data.sketches.get().map_or_else(OnceLock::new, |s| without(s, at).into());
+        self.with_data(def, without(&self.data.columns, at), zones, sketches)
+    }
+
+    fn with_data(
+        &self,
+        def: &Arc<TableDef>,
+        columns: Vec<ArrayRef>,
+        zones: OnceLock<Vec<ColumnStats>>,
+        sketches: OnceLock<Vec<Sketch>>,
+    ) -> Self {
+        let RowData { len, row_ids, sealed, .. } = &*self.data;
+        let (len, row_ids, sealed) = (*len, row_ids.clone(), *sealed);
+        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches };
+        Self { id: next_id(), data: Arc::new(data), ..self.clone() }
     }
 
     /// The rows at some offsets, of some columns.

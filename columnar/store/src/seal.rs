@@ -64,6 +64,18 @@ pub(crate) fn flattened(array: &ArrayRef) -> Result<ArrayRef> {
     }
 }
 
+/// `len` rows of the one value that `value` has.
+pub(crate) fn repeated(value: &ArrayRef, len: usize, sealed: bool) -> Result<ArrayRef> {
+    if value.is_null(0) {
+        return Ok(arrow::array::new_null_array(value.data_type(), len));
+    }
+    if sealed && value.as_string_view_opt().is_some() {
+        let keys = UInt16Array::from_value(0, len);
+        return Ok(Arc::new(DictionaryArray::try_new(keys, value.clone())?));
+    }
+    Ok(compute::take(value, &UInt32Array::from_value(0, len), None)?)
+}
+
 /// The dictionary of a column with few values.
 fn dictionary(strings: &StringViewArray) -> Option<DictionaryArray<UInt16Type>> {
     let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);

@@ -1,18 +1,20 @@
 //! A table at one moment: its rows, its indexes, what is known of its columns.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef};
 use arrow::compute;
 use imbl::Vector;
-use spg_types::{Error, IndexId, Result, TableDef, TableRef, TableStats};
+use spg_types::{ColumnDef, Error, IndexId, Result, TableDef, TableId, TableRef, TableStats};
 
 use crate::index::IndexSnapshot;
 use crate::index::layout::SortedKeys;
 use crate::row_group::{ROW_GROUP_ROWS, RowGroup};
 use crate::seal::{self, SEALED_ROWS_MIN};
-use crate::zone::{self, Aggregate, GroupStats};
+use crate::zone::{self, Aggregate, GroupStats, NewColumn};
 
 /// So many neighbours of one size class become one of the next.
 const MERGE_FAN_IN: usize = 16;
@@ -411,6 +413,59 @@ impl TableSnapshot {
         self.stats = OnceLock::new();
         self.base_stats = None;
         Ok(())
+    }
+
+    /// Every row gets a value in a new last column; `value` has one row.
+    pub(crate) fn add_column(&mut self, column: ColumnDef, value: &ArrayRef) -> Result<()> {
+        if *value.data_type() != column.ty.data_type() || value.len() != 1 {
+            return Err(Error::internal(format!("column {} got a default of another type", column.name)));
+        }
+        let added = NewColumn::new(&column, value);
+        let mut def = (*self.def).clone();
+        def.columns.push(column);
+        self.def = Arc::new(def);
+        let mut arrays: HashMap<(usize, bool), ArrayRef> = HashMap::new();
+        for slot in &mut self.groups {
+            let array = match arrays.entry((slot.len(), slot.is_sealed())) {
+                Entry::Occupied(e) => e.get().clone(),
+                Entry::Vacant(e) => e.insert(seal::repeated(value, slot.len(), slot.is_sealed())?).clone(),
+            };
+            *slot = Arc::new(slot.with_column(&self.def, array, &added));
+        }
+        Arc::make_mut(&mut self.sealed_stats).add_column(&added);
+        self.stats = OnceLock::new();
+        self.base_stats = None;
+        Ok(())
+    }
+
+    /// Removes a column that no index has.
+    pub(crate) fn drop_column(&mut self, at: usize) -> Result<()> {
+        let in_use = self.def.indexes.iter().any(|i| i.columns.iter().any(|c| c.column == at))
+            || self.def.foreign_keys.iter().any(|k| k.columns.contains(&at));
+        if in_use || at >= self.def.columns.len() {
+            return Err(Error::internal("a column to drop is in use or not there"));
+        }
+        self.def = Arc::new(self.def.without_column(at));
+        for (index, def) in self.indexes.iter_mut().zip(&self.def.indexes) {
+            *index = Arc::new(index.renamed(def));
+        }
+        for slot in &mut self.groups {
+            *slot = Arc::new(slot.without_column(&self.def, at));
+        }
+        Arc::make_mut(&mut self.sealed_stats).drop_column(at);
+        self.stats = OnceLock::new();
+        self.base_stats = None;
+        Ok(())
+    }
+
+    /// A table that this one refers to has lost a column: keys name the others by their new places.
+    pub(crate) fn referred_column_dropped(&mut self, referred: TableId, at: usize) {
+        let mut def = (*self.def).clone();
+        def.column_dropped(referred, at);
+        self.def = Arc::new(def);
+        for slot in &mut self.groups {
+            *slot = Arc::new(slot.redefined(&self.def));
+        }
     }
 
     /// Fills an empty index with the table's rows; keys are extracted and sorted per row group on several threads.

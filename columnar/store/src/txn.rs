@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
-use spg_types::{Error, IndexDef, IndexId, Result, SqlState, TableDef, TableId};
+use spg_types::{ColumnDef, Error, IndexDef, IndexId, Result, SqlState, TableDef, TableId};
 use spg_wal::Ops;
 
 use crate::Role;
@@ -135,7 +135,7 @@ impl WriteTxn {
         let op = Op::Append { table, first_row_id: first };
         if let Some(log) = &mut self.log {
             let mut w = Writer::default();
-            op.encode(&mut w);
+            op.encode(&mut w)?;
             write_batch(&mut w, &def, &columns, len)?;
             log.ops.push(&w.0)?;
         }
@@ -165,7 +165,7 @@ impl WriteTxn {
         let op = Op::Append { table, first_row_id: first };
         if let Some(log) = &mut self.log {
             let mut head = Writer::default();
-            op.encode(&mut head);
+            op.encode(&mut head)?;
             let body = match batch.body.take() {
                 Some(body) => body,
                 None => {
@@ -317,6 +317,19 @@ impl WriteTxn {
         checked
     }
 
+    /// Adds a last column; every row gets the value of `value`'s one row. That it may be NULL, if it is, is the caller's to see
+    /// to.
+    pub fn add_column(&mut self, table: TableId, column: ColumnDef, value: ArrayRef) -> Result<()> {
+        self.draft_table(table)?;
+        self.change(Op::AddColumn { table, column, value })
+    }
+
+    /// Drops a column. That no index, CHECK or foreign key needs it any more is the caller's to see to.
+    pub fn drop_column(&mut self, table: TableId, column: usize) -> Result<()> {
+        self.draft_table(table)?;
+        self.change(Op::DropColumn { table, column })
+    }
+
     fn check_new_indexes(&self, table: TableId, old: &TableDef) -> Result<()> {
         let table = self.draft_table(table)?;
         for index in table.indexes() {
@@ -430,7 +443,7 @@ impl WriteTxn {
     fn change(&mut self, op: Op) -> Result<()> {
         if let Some(log) = &mut self.log {
             let mut w = Writer::default();
-            op.encode(&mut w);
+            op.encode(&mut w)?;
             log.ops.push(&w.0)?;
         }
         self.apply(op, None)?;

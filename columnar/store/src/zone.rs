@@ -12,18 +12,19 @@ use crate::sketch::Sketch;
 
 /// The zone maps of a batch of rows.
 pub(crate) fn zones(def: &TableDef, columns: &[ArrayRef]) -> Vec<ColumnStats> {
-    let zone = |(c, array): (&ColumnDef, &ArrayRef)| {
-        let (min, max) = bounds(c.ty.repr(), array);
-        let null_count = array.logical_null_count();
-        // Counted only where a sketch is made; until then, as many as there are values.
-        let distinct = match array.as_dictionary_opt::<UInt16Type>() {
-            Some(d) => d.values().len(),
-            None => array.len() - null_count,
-        };
-        let avg_width = average_width(array);
-        ColumnStats { min, max, null_count: null_count as u64, distinct: distinct as f64, avg_width }
+    def.columns.iter().zip(columns).map(|(c, array)| zone_of(c, array)).collect()
+}
+
+fn zone_of(c: &ColumnDef, array: &ArrayRef) -> ColumnStats {
+    let (min, max) = bounds(c.ty.repr(), array);
+    let null_count = array.logical_null_count();
+    // Counted only where a sketch is made; until then, as many as there are values.
+    let distinct = match array.as_dictionary_opt::<UInt16Type>() {
+        Some(d) => d.values().len(),
+        None => array.len() - null_count,
     };
-    def.columns.iter().zip(columns).map(zone).collect()
+    let avg_width = average_width(array);
+    ColumnStats { min, max, null_count: null_count as u64, distinct: distinct as f64, avg_width }
 }
 
 /// The sketches of a batch of rows.
@@ -237,7 +238,45 @@ struct AggregateColumn {
     sketch: Sketch,
 }
 
+/// What is known of a column in which every row has the same value.
+pub(crate) struct NewColumn {
+    /// Of one row.
+    zone: ColumnStats,
+    pub(crate) sketch: Sketch,
+}
+
+impl NewColumn {
+    /// `value` has one row.
+    pub(crate) fn new(column: &ColumnDef, value: &ArrayRef) -> Self {
+        let mut sketch = Sketch::default();
+        sketch.add(value);
+        Self { zone: zone_of(column, value), sketch }
+    }
+
+    /// The zone map of `rows` rows.
+    pub(crate) fn zone(&self, rows: usize) -> ColumnStats {
+        ColumnStats { null_count: self.zone.null_count * rows as u64, ..self.zone.clone() }
+    }
+}
+
 impl Aggregate {
+    /// Every row has one more column.
+    pub(crate) fn add_column(&mut self, added: &NewColumn) {
+        if self.rows == 0 {
+            return;
+        }
+        let zone = added.zone(self.rows as usize);
+        let bytes = zone.avg_width * (self.rows - zone.null_count) as f64;
+        let (min, max, nulls) = (zone.min, zone.max, zone.null_count);
+        self.columns.push(AggregateColumn { min, max, nulls, bytes, sketch: added.sketch.clone() });
+    }
+
+    pub(crate) fn drop_column(&mut self, at: usize) {
+        if at < self.columns.len() {
+            self.columns.remove(at);
+        }
+    }
+
     /// Takes in `rows` rows with these zone maps; their values still have to go into the sketches.
     pub(crate) fn add_zones(&mut self, zones: &[ColumnStats], rows: u64) {
         self.rows += rows;

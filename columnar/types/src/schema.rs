@@ -124,6 +124,25 @@ impl TableDef {
         self.columns.iter().position(|c| c.name == name)
     }
 
+    /// The table without a column that no index and no foreign key of its own has: the places of those after it move up,
+    /// also in its keys to itself.
+    #[must_use]
+    pub fn without_column(&self, at: usize) -> TableDef {
+        let mut def = self.clone();
+        def.columns.remove(at);
+        let moved = |place: &mut usize| *place -= usize::from(*place > at);
+        def.indexes.iter_mut().flat_map(|i| &mut i.columns).for_each(|c| moved(&mut c.column));
+        def.foreign_keys.iter_mut().flat_map(|k| &mut k.columns).for_each(moved);
+        def.column_dropped(self.id, at);
+        def
+    }
+
+    /// A table that this one may refer to has lost its column `at`.
+    pub fn column_dropped(&mut self, referred: TableId, at: usize) {
+        let keys = self.foreign_keys.iter_mut().filter(|k| k.ref_table == referred);
+        keys.flat_map(|k| &mut k.ref_columns).for_each(|place| *place -= usize::from(*place > at));
+    }
+
     /// The primary key's index.
     pub fn primary_key(&self) -> Option<&IndexDef> {
         self.indexes.iter().find(|i| i.origin == IndexOrigin::PrimaryKey)

@@ -5,6 +5,7 @@ use spg_plan::bind::{
 };
 use spg_types::{Error, ForeignKeyDef, IndexOrigin, Result, SqlState, TableDef, TableId};
 
+use crate::alter_column;
 use crate::client::{Client, Notice};
 use crate::session::Session;
 
@@ -57,7 +58,10 @@ fn create_table(session: &mut Session, c: &CreateTable, client: &mut dyn Client)
 }
 
 /// Foreign keys of other tables that refer to a table.
-fn referring(session: &mut Session, table: TableId) -> Vec<(std::sync::Arc<TableDef>, ForeignKeyDef)> {
+pub(crate) fn referring(
+    session: &mut Session,
+    table: TableId,
+) -> Vec<(std::sync::Arc<TableDef>, ForeignKeyDef)> {
     let snapshot = session.snapshot();
     snapshot
         .tables()
@@ -108,7 +112,7 @@ fn drop_tables(session: &mut Session, d: &DropTable, client: &mut dyn Client) ->
 }
 
 /// A table's definition as this transaction sees it.
-fn current(session: &mut Session, table: TableId) -> Result<TableDef> {
+pub(crate) fn current(session: &mut Session, table: TableId) -> Result<TableDef> {
     let snapshot = session.snapshot();
     let found = snapshot.table(table).ok_or_else(|| Error::internal("a table vanished under its lock"))?;
     Ok((**found.def()).clone())
@@ -260,10 +264,8 @@ fn alter(
             write.replace_table_def(def)?;
             return write.check_foreign_key(id, &key.name);
         }
-        AlterTableAction::AddCheck(check) => {
-            if session.snapshot().table(id).is_some_and(|t| t.rows() > 0) {
-                return unsupported("ADD CHECK on a table with rows");
-            }
+        AlterTableAction::AddCheck { check, condition, columns } => {
+            alter_column::check_rows(session, id, &check.name, condition, columns)?;
             def.checks.push(check.clone());
         }
         AlterTableAction::DropConstraint { name, if_exists, cascade } => {
@@ -311,16 +313,21 @@ fn alter(
             def.columns[*column].not_null = *not_null;
         }
         AlterTableAction::SetDefault { column, default } => def.columns[*column].default.clone_from(default),
-        AlterTableAction::AddColumn { exists: true, column } => {
+        AlterTableAction::AddColumn { exists: true, column, .. } => {
             let message =
                 format!("column \"{}\" of relation \"{}\" already exists, skipping", column.name, def.name);
             return client.notice(&Notice::notice(message));
         }
-        AlterTableAction::DropColumn { column: None, .. } => {
-            return client.notice(&Notice::notice("column does not exist, skipping"));
+        AlterTableAction::DropColumn { column: None, name, .. } => {
+            let message = format!("column \"{name}\" of relation \"{}\" does not exist, skipping", def.name);
+            return client.notice(&Notice::notice(message));
         }
-        AlterTableAction::AddColumn { .. } => return unsupported("ADD COLUMN"),
-        AlterTableAction::DropColumn { .. } => return unsupported("DROP COLUMN"),
+        AlterTableAction::AddColumn { column, value, .. } => {
+            return alter_column::add(session, &def, column, value);
+        }
+        AlterTableAction::DropColumn { column: Some(at), checks, cascade, .. } => {
+            return alter_column::drop(session, def, *at, checks, *cascade, client);
+        }
         AlterTableAction::SetOptions(_) | AlterTableAction::ResetOptions(_) => {
             return unsupported("SET (...)");
         }
@@ -344,11 +351,11 @@ fn refuse_nulls(session: &mut Session, id: TableId, column: usize) -> Result<()>
     if !has_null {
         return Ok(());
     }
-    let (name, def) = (&table.def().columns[column].name, table.def());
-    Err(Error::new(
-        SqlState::NOT_NULL_VIOLATION,
-        format!("column \"{name}\" of relation \"{}\" contains null values", def.name),
-    )
-    .with_table(def.name.clone())
-    .with_column(name.clone()))
+    Err(contains_nulls(table.def(), &table.def().columns[column].name))
+}
+
+/// 23502: a column that is to be NOT NULL has NULLs.
+pub(crate) fn contains_nulls(table: &TableDef, column: &str) -> Error {
+    let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
+    Error::new(SqlState::NOT_NULL_VIOLATION, message).with_table(table.name.clone()).with_column(column)
 }

@@ -1,6 +1,7 @@
 //! The facade over parser, planner, executor and store: sessions with their transactions, prepared statements, portals,
 //! cursors and settings. Synchronous; whoever calls decides about threads.
 
+mod alter_column;
 mod auth;
 mod cancel;
 mod catalog_view;

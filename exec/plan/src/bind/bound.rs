@@ -1,6 +1,6 @@
 //! What binding gives: a plan for queries, resolved definitions and options for the rest.
 
-use spg_expr::ColId;
+use spg_expr::{ColId, Expr};
 use spg_sql::Statement;
 use spg_types::{CheckDef, ColumnDef, ForeignKeyDef, IndexDef, IndexId, SqlType, TableDef, TableRef};
 
@@ -172,7 +172,14 @@ pub enum AlterTableAction {
     /// ADD PRIMARY KEY or UNIQUE; the id is 0. A primary key's columns become NOT NULL.
     AddIndex(IndexDef),
     /// ADD CHECK; existing rows are checked.
-    AddCheck(CheckDef),
+    AddCheck {
+        /// The constraint.
+        check: CheckDef,
+        /// Its condition.
+        condition: Expr,
+        /// The table's columns in `condition`.
+        columns: Vec<ColId>,
+    },
     /// ADD FOREIGN KEY; existing rows are checked.
     AddForeignKey(ForeignKeyDef),
     /// DROP CONSTRAINT.
@@ -190,11 +197,17 @@ pub enum AlterTableAction {
         column: ColumnDef,
         /// IF NOT EXISTS, and it exists.
         exists: bool,
+        /// What existing rows get.
+        value: Expr,
     },
     /// DROP COLUMN, by position.
     DropColumn {
         /// Position; `None` when IF EXISTS found none.
         column: Option<usize>,
+        /// Its name.
+        name: String,
+        /// The CHECK constraints that go with it.
+        checks: Vec<String>,
         /// CASCADE.
         cascade: bool,
     },

@@ -1,6 +1,6 @@
 //! CREATE TABLE, CREATE INDEX, DROP, TRUNCATE, ALTER TABLE: definitions with names resolved.
 
-use spg_expr::{CastContext, ColId};
+use spg_expr::{CastContext, ColId, Expr};
 use spg_sql::ast::{self, ColumnOption, Spanned as _, TableConstraint};
 use spg_sql::{fold, folded_name};
 use spg_types::{
@@ -574,7 +574,9 @@ impl Binder<'_> {
                         Err(_) if *if_exists => None,
                         Err(e) => return Err(e),
                     };
-                    actions.push(AlterTableAction::DropColumn { column, cascade: cascades(drop_behavior) });
+                    let checks = column.map_or(Ok(vec![]), |at| self.drop_bound_column(table, at))?;
+                    let cascade = cascades(drop_behavior);
+                    actions.push(AlterTableAction::DropColumn { column, name: fold(ident), checks, cascade });
                 }
                 return Ok(actions);
             }
@@ -646,8 +648,9 @@ impl Binder<'_> {
             }
             TableConstraint::Check(check) => {
                 let check = self.check_def(table, check, None)?;
+                let (condition, columns) = self.check_condition(table, &check)?;
                 table.checks.push(check.clone());
-                Ok(AlterTableAction::AddCheck(check))
+                Ok(AlterTableAction::AddCheck { check, condition, columns })
             }
             TableConstraint::ForeignKey(key) => {
                 let key = self.foreign_key(table, key)?;
@@ -656,6 +659,33 @@ impl Binder<'_> {
             }
             other => Err(Error::unsupported(format!("constraint {other} is not supported"))),
         }
+    }
+
+    /// A CHECK's condition, and the columns in it that stand for the table's.
+    fn check_condition(&mut self, table: &TableDef, check: &CheckDef) -> Result<(Expr, Vec<ColId>)> {
+        let ids: Vec<ColId> = table.columns.iter().map(|_| self.col()).collect();
+        let relation = new_values(&TableRef::new(table.clone()), &ids, table.name.clone());
+        let condition = self.check(&spg_sql::parse_expr(&check.expr)?, relation)?;
+        Ok((condition, ids))
+    }
+
+    /// Takes a column and what goes with it out of the definition; the names of the CHECK constraints among that.
+    fn drop_bound_column(&mut self, table: &mut TableDef, at: usize) -> Result<Vec<String>> {
+        let mut checks = vec![];
+        for check in &table.checks {
+            let (condition, columns) = self.check_condition(table, check)?;
+            if condition.columns().contains(&columns[at]) {
+                checks.push(check.name.clone());
+            }
+        }
+        table.checks.retain(|c| !checks.contains(&c.name));
+        table.indexes.retain(|i| i.columns.iter().all(|c| c.column != at));
+        let own = table.id;
+        table
+            .foreign_keys
+            .retain(|k| !(k.columns.contains(&at) || (k.ref_table == own && k.ref_columns.contains(&at))));
+        *table = table.without_column(at);
+        Ok(checks)
     }
 
     fn add_column(
@@ -670,9 +700,12 @@ impl Binder<'_> {
             let message = format!("column \"{}\" of relation \"{}\" already exists", column.name, table.name);
             return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
         }
-        let mut actions = vec![AlterTableAction::AddColumn { column: column.clone(), exists }];
-        if !exists {
-            table.columns.push(column);
+        table.columns.push(column.clone());
+        let value = self.default_of(&TableRef::new(table.clone()), table.columns.len() - 1)?;
+        let mut actions = vec![AlterTableAction::AddColumn { column, exists, value }];
+        if exists {
+            table.columns.pop();
+        } else {
             for option in &c.options {
                 if let Some(constraint) = column_constraint(option, &c.name) {
                     actions.push(self.add_constraint(table, &constraint)?);
