@@ -1,5 +1,7 @@
 //! A segment that is not what was written is never read as if it were.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Other Parquet readers open a segment and see the same rows.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Tables of every type with random values, and segments of them.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::Arc;
