@@ -14,7 +14,7 @@ use crate::def_codec::{
 use crate::row_codec::{read_values, write_values};
 
 /// One change. What it does is [`crate::apply`]'s business, at commit, at recovery and on a follower.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Rows get the ids from `first_row_id` on. The encoded batch follows in the log.
     Append {

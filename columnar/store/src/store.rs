@@ -16,7 +16,7 @@ use crate::lock::{LockWait, WriteGuard, WriteLock};
 use crate::pending::PendingCommit;
 use crate::recover;
 use crate::snapshot::DbSnapshot;
-use crate::txn::{WriteTxn, serialization_failure};
+use crate::txn::WriteTxn;
 
 /// What a store is opened with.
 pub struct StoreOptions {
@@ -128,21 +128,21 @@ impl Store {
         self.lock.try_acquire().map(|guard| self.begin_with(guard)).transpose()
     }
 
-    /// As [`Store::begin`], but 40001 unless the newest state is the one given: what a transaction with a snapshot of its
-    /// own begins to write with.
-    pub fn begin_if_current(self: &Arc<Self>, snapshot: &DbSnapshot, wait: &LockWait) -> Result<WriteTxn> {
-        let txn = self.begin(wait)?;
-        if txn.snapshot().commit_no() == snapshot.commit_no() {
-            Ok(txn)
-        } else {
-            Err(serialization_failure())
-        }
+    /// As [`Store::begin`], for a transaction that reads an older snapshot: it goes on reading that one, with its own changes,
+    /// while it writes on top of the newest state. What it changes must not have been changed since: 40001.
+    pub fn begin_on(self: &Arc<Self>, snapshot: &Arc<DbSnapshot>, wait: &LockWait) -> Result<WriteTxn> {
+        self.read_only()?;
+        let guard = self.lock.acquire(wait)?;
+        let generation = self.log().map(Log::generation).transpose()?;
+        let head = self.head.load_full();
+        let view = (head.commit_no() != snapshot.commit_no()).then(|| snapshot.clone());
+        Ok(WriteTxn::new(self.clone(), head, view, generation, guard))
     }
 
     fn begin_with(self: &Arc<Self>, guard: WriteGuard) -> Result<WriteTxn> {
         // Before the head is read: a failure in between is noticed at commit.
         let generation = self.log().map(Log::generation).transpose()?;
-        Ok(WriteTxn::new(self.clone(), self.head.load_full(), generation, guard))
+        Ok(WriteTxn::new(self.clone(), self.head.load_full(), None, generation, guard))
     }
 
     fn read_only(&self) -> Result<()> {

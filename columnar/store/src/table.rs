@@ -44,7 +44,7 @@ struct Computed {
 }
 
 /// A batch on its way into a table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) columns: Vec<ArrayRef>,
     pub(crate) len: usize,

@@ -29,6 +29,9 @@ const STREAM_BYTES: usize = 256 << 10;
 pub struct WriteTxn {
     store: Arc<Store>,
     draft: Arc<DbSnapshot>,
+    /// What the transaction reads where that is not the draft: the older snapshot it began to read with, and its own
+    /// changes on top of it.
+    view: Option<Arc<DbSnapshot>>,
     log: Option<TxnLog>,
     /// What the current statement has done, for [`WriteTxn::end_statement`].
     touched: Vec<Touched>,
@@ -53,6 +56,7 @@ struct TxnLog {
 #[derive(Clone)]
 pub struct Savepoint {
     draft: Arc<DbSnapshot>,
+    view: Option<Arc<DbSnapshot>>,
     ops: u64,
     touched: usize,
     changed: bool,
@@ -62,6 +66,7 @@ impl WriteTxn {
     pub(crate) fn new(
         store: Arc<Store>,
         draft: Arc<DbSnapshot>,
+        view: Option<Arc<DbSnapshot>>,
         generation: Option<u64>,
         guard: WriteGuard,
     ) -> Self {
@@ -72,12 +77,12 @@ impl WriteTxn {
             streamed: 0,
             has_streamed: false,
         });
-        Self { store, draft, log, touched: Vec::new(), changed: false, guard: Some(guard) }
+        Self { store, draft, view, log, touched: Vec::new(), changed: false, guard: Some(guard) }
     }
 
     /// The database as this transaction sees it, its own changes included.
     pub fn snapshot(&self) -> Arc<DbSnapshot> {
-        self.draft.clone()
+        self.view.as_ref().unwrap_or(&self.draft).clone()
     }
 
     /// Whether a commit would change anything.
@@ -88,6 +93,7 @@ impl WriteTxn {
     /// Adds rows, one array per column, each of its column's type (strings may be dictionaries); the new row ids. NOT NULL and
     /// CHECK are the caller's to check, foreign keys wait for [`WriteTxn::end_statement`]. 23505.
     pub fn append(&mut self, table: TableId, columns: Vec<ArrayRef>) -> Result<Range<u64>> {
+        self.check_same_table(table)?;
         let len = check_columns(self.draft_table(table)?.def(), &columns)?;
         let mut ids: Option<Range<u64>> = None;
         let mut start = 0;
@@ -145,6 +151,7 @@ impl WriteTxn {
 
     /// Adds a batch that [`crate::prepare_batch`] has made for this table. As [`WriteTxn::append`] otherwise.
     pub fn append_prepared(&mut self, table: TableId, mut batch: PreparedBatch) -> Result<Range<u64>> {
+        self.check_same_table(table)?;
         let snapshot = self.draft_table(table)?;
         if batch.is_empty() {
             return Ok(0..0);
@@ -198,6 +205,7 @@ impl WriteTxn {
         if row_ids.is_empty() {
             return Ok(0);
         }
+        self.check_unchanged(table, row_ids)?;
         let mut row_ids = row_ids.to_vec();
         row_ids.sort_unstable();
         row_ids.dedup();
@@ -222,27 +230,44 @@ impl WriteTxn {
         check_statement(&self.draft, &touched)
     }
 
-    /// 40001 when one of the rows, found in an older snapshot, has been changed or deleted since.
-    pub fn conflicts_with(&self, older: &DbSnapshot, table: TableId, row_ids: &[u64]) -> Result<()> {
-        let (then, now) = (older.table(table), self.draft.table(table));
-        let unchanged = match (then, now) {
+    /// 40001 when one of the rows, found in the older snapshot that this transaction reads, has been changed or deleted
+    /// since.
+    fn check_unchanged(&self, table: TableId, row_ids: &[u64]) -> Result<()> {
+        let Some(view) = &self.view else { return Ok(()) };
+        let unchanged = match (view.table(table), self.draft.table(table)) {
             (Some(then), Some(now)) => {
-                Arc::ptr_eq(then, now) || row_ids.iter().all(|id| now.locate(*id).is_some())
+                row_ids.iter().all(|id| then.locate(*id).is_none() || now.locate(*id).is_some())
             }
             _ => false,
         };
         if unchanged { Ok(()) } else { Err(serialization_failure()) }
     }
 
+    /// 40001 when a table is no longer defined as the older snapshot has it that this transaction reads.
+    fn check_same_table(&self, table: TableId) -> Result<()> {
+        let Some(view) = &self.view else { return Ok(()) };
+        match (view.table(table), self.draft.table(table)) {
+            (Some(then), Some(now)) if then.def() == now.def() => Ok(()),
+            _ => Err(serialization_failure()),
+        }
+    }
+
     /// The current state, to go back to.
     pub fn savepoint(&self) -> Savepoint {
         let ops = self.log.as_ref().map_or(0, |log| log.streamed + log.ops.count());
-        Savepoint { draft: self.draft.clone(), ops, touched: self.touched.len(), changed: self.changed }
+        Savepoint {
+            draft: self.draft.clone(),
+            view: self.view.clone(),
+            ops,
+            touched: self.touched.len(),
+            changed: self.changed,
+        }
     }
 
     /// Undoes everything since a savepoint of this transaction, which stays good. 53100 or 58030 when the log has failed.
     pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
         self.draft = savepoint.draft.clone();
+        self.view = savepoint.view.clone();
         self.touched.truncate(savepoint.touched);
         self.changed = savepoint.changed;
         let Some(log) = &mut self.log else { return Ok(()) };
@@ -452,7 +477,12 @@ impl WriteTxn {
 
     fn apply(&mut self, op: Op, batch: Option<Batch>) -> Result<()> {
         self.changed = true;
-        apply(Arc::make_mut(&mut self.draft), op, batch, self.store.numbers())
+        let Some(view) = &mut self.view else {
+            return apply(Arc::make_mut(&mut self.draft), op, batch, self.store.numbers());
+        };
+        apply(Arc::make_mut(&mut self.draft), op.clone(), batch.clone(), self.store.numbers())?;
+        // What the older snapshot does not take has met another transaction's change of the catalog.
+        apply(Arc::make_mut(view), op, batch, self.store.numbers()).map_err(|_| serialization_failure())
     }
 
     /// Sends a large transaction's operations ahead into the log, so that they do not pile up in memory.
@@ -479,7 +509,7 @@ impl Drop for WriteTxn {
 }
 
 /// 40001.
-pub(crate) fn serialization_failure() -> Error {
+fn serialization_failure() -> Error {
     let message = "could not serialize access due to concurrent update";
     Error::new(SqlState::SERIALIZATION_FAILURE, message)
         .with_hint("The transaction might succeed if retried.")

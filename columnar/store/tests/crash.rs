@@ -254,9 +254,8 @@ fn the_write_lock_is_waited_for_with_a_limit() {
     let mut txn = store.try_begin().unwrap().unwrap();
     txn.create_table(items("t")).unwrap();
     txn.commit().unwrap().wait().unwrap();
-    let error = store.begin_if_current(&old, &LockWait::default()).err().unwrap();
-    assert_eq!(error.state(), SqlState::SERIALIZATION_FAILURE);
-    store.begin_if_current(&store.published(), &LockWait::default()).unwrap();
+    let stale = store.begin_on(&old, &LockWait::default()).unwrap();
+    assert_eq!(stale.snapshot().commit_no(), old.commit_no());
 }
 
 #[test]

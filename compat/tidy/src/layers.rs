@@ -7,8 +7,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("simd", &[]),
     ("vfs", &["types"]),
     ("wal", &["types", "vfs"]),
-    ("segment", &["types", "simd", "vfs"]),
-    ("store", &["types", "simd", "vfs", "wal", "segment"]),
+    ("store", &["types", "simd", "vfs", "wal"]),
     // exec/: SQL in, batches out.
     ("sql", &["types"]),
     ("expr", &["types", "simd"]),
@@ -39,7 +38,6 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("sqlparser", &["sql", "plan", "session"]),
     ("tokio-postgres", &["corpus", "suite", "crash"]),
     ("tpchgen", &["corpus", "suite"]),
-    ("parquet", &["segment"]),
 ];
 
 /// What the rule reads of a Cargo.toml.

@@ -83,8 +83,29 @@ impl Comparison {
     }
 }
 
-/// Finds a setting's value by its name in lower case.
-pub type SettingLookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// The session's settings, as functions read and change them.
+pub trait SettingAccess: Send + Sync {
+    /// A setting's value by its name; `None` when there is no such setting.
+    fn get(&self, name: &str) -> Option<String>;
+
+    /// Sets a value (`None`: the default) for the session or for its transaction; the new value as SHOW prints it. 42704, 22023,
+    /// 55P02 as SET has them.
+    fn set(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
+}
+
+/// No settings at all.
+struct NoSettings;
+
+impl SettingAccess for NoSettings {
+    fn get(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn set(&self, name: &str, _: Option<&str>, _: bool) -> Result<String> {
+        let message = format!("unrecognized configuration parameter \"{name}\"");
+        Err(spg_types::Error::new(spg_types::SqlState::UNDEFINED_OBJECT, message))
+    }
+}
 
 /// What the session knows while a statement runs; the same for every worker.
 #[derive(Clone)]
@@ -107,8 +128,8 @@ pub struct EvalContext {
     pub backend_pid: i32,
     /// `version()`.
     pub version: Arc<str>,
-    /// Values of settings, for `current_setting`; names in lower case.
-    pub settings: SettingLookup,
+    /// Settings, for `current_setting` and `set_config`.
+    pub settings: Arc<dyn SettingAccess>,
 }
 
 impl EvalContext {
@@ -124,7 +145,7 @@ impl EvalContext {
             schema: "public".into(),
             backend_pid: 0,
             version: "".into(),
-            settings: Arc::new(|_| None),
+            settings: Arc::new(NoSettings),
         }
     }
 }
@@ -175,6 +196,8 @@ pub struct Function {
     pub doc: &'static str,
     /// An example with its result: `("abs(-7)", "7")`.
     pub example: (&'static str, &'static str),
+    /// Its parameters' names, where arguments may be given by name; those left out are 0.
+    pub parameters: &'static [&'static str],
     /// Whether it may be folded.
     pub volatility: Volatility,
     /// Whether any NULL argument makes the result NULL (rules rely on it; kernels see to it).
@@ -305,6 +328,8 @@ pub struct Aggregate {
     pub example: (&'static str, &'static str),
     /// Whether the order of rows changes the result (string_agg): then ORDER BY inside the call matters.
     pub order_sensitive: bool,
+    /// Whether it takes its rows in the order of WITHIN GROUP, which it must have (mode, percentile_cont).
+    pub ordered_set: bool,
     /// Whether duplicates never change the result (min, max): then DISTINCT is dropped.
     pub duplicate_insensitive: bool,
     /// The value over no rows: NULL, or 0 for count.

@@ -6,6 +6,7 @@ mod boolean;
 mod count;
 mod extreme;
 mod groups;
+mod ordered_set;
 mod regression;
 mod string;
 mod sum;
@@ -22,6 +23,7 @@ const AGGREGATE: Aggregate = Aggregate {
     order_sensitive: false,
     duplicate_insensitive: false,
     zero_when_empty: false,
+    ordered_set: false,
     signatures: &[],
 };
 
@@ -59,6 +61,9 @@ pub(crate) static LIST: &[&Aggregate] = &[
     &boolean::BIT_OR,
     &boolean::BIT_XOR,
     &string::STRING_AGG,
+    &ordered_set::MODE,
+    &ordered_set::PERCENTILE_CONT,
+    &ordered_set::PERCENTILE_DISC,
     &variance::STDDEV,
     &variance::STDDEV_SAMP,
     &variance::STDDEV_POP,

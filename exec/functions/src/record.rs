@@ -7,6 +7,7 @@ pub(crate) const FUNCTION: Function = Function {
     name: "",
     doc: "",
     example: ("", ""),
+    parameters: &[],
     volatility: Volatility::Immutable,
     strict: true,
     infallible: false,
@@ -26,8 +27,14 @@ pub(crate) const RANDOM: Function = Function { volatility: Volatility::Volatile,
 /// [`FUNCTION`] that sees NULL.
 pub(crate) const LENIENT: Function = Function { strict: false, ..FUNCTION };
 
+/// [`LENIENT`] that does something: never folded, never left out.
+pub(crate) const ACTION: Function = Function { volatility: Volatility::Volatile, ..LENIENT };
+
 /// [`FUNCTION`] that the session's settings bear upon.
 pub(crate) const SETTING: Function = Function { volatility: Volatility::Stable, ..FUNCTION };
+
+/// [`SETTING`] that sees NULL.
+pub(crate) const LENIENT_SETTING: Function = Function { strict: false, ..SETTING };
 
 /// Parameter types by name.
 pub(crate) mod arg {
@@ -52,7 +59,7 @@ pub(crate) mod ret {
     macro_rules! rets {
         ($($name:ident)*) => {$(pub(crate) const $name: ReturnType = ReturnType::Exact(&def::$name);)*};
     }
-    rets!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME);
+    rets!(BOOL INT2 INT4 INT8 FLOAT4 FLOAT8 NUMERIC TEXT BYTEA DATE TIME TIMESTAMP TIMESTAMPTZ INTERVAL UUID OID NAME VOID RECORD);
     /// The type that `anycompatible` became.
     pub(crate) const SAME: ReturnType = ReturnType::Compatible;
 }
@@ -80,15 +87,17 @@ macro_rules! sig {
 }
 pub(crate) use sig;
 
-/// A family's records and its list: `TOTAL NAME: "name", "What it does.", "example" => "result", [signatures];`
+/// A family's records and its list: `TOTAL NAME: "name", "What it does.", "example" => "result", [signatures];`. Names of parameters
+/// stand behind the function's: `"name" ("year" "month")`.
 macro_rules! functions {
-    ($($base:ident $name:ident: $sql:literal, $doc:literal, $example:literal => $result:literal, $signatures:expr;)*) => {
+    ($($base:ident $name:ident: $sql:literal $(($($parameter:literal)+))?, $doc:literal, $example:literal => $result:literal, $signatures:expr;)*) => {
         $(
             #[doc = concat!("`", $sql, "`")]
             static $name: spg_expr::Function = spg_expr::Function {
                 name: $sql,
                 doc: $doc,
                 example: ($example, $result),
+                $(parameters: &[$($parameter),+],)?
                 signatures: &$signatures,
                 ..$crate::record::$base
             };

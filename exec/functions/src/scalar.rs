@@ -1,8 +1,10 @@
 //! Scalar functions.
 
+mod bytes;
 mod choice;
 mod datetime;
 pub(crate) mod math;
+mod row;
 mod string;
 mod system;
 mod template;
@@ -32,4 +34,7 @@ pub(crate) static LISTS: &[&[&Function]] = &[
     datetime::make::LIST,
     datetime::zone::LIST,
     datetime::span::LIST,
+    datetime::overlaps::LIST,
+    bytes::LIST,
+    row::LIST,
 ];

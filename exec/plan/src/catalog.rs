@@ -14,4 +14,9 @@ pub trait CatalogView {
 
     /// Whether a schema of that name exists.
     fn has_schema(&self, name: &str) -> bool;
+
+    /// Whether an index of that name exists.
+    fn has_index(&self, _name: &str) -> bool {
+        false
+    }
 }

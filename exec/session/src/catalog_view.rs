@@ -24,4 +24,8 @@ impl CatalogView for SnapshotCatalog<'_> {
     fn has_schema(&self, name: &str) -> bool {
         self.0.schemas().any(|s| s == name)
     }
+
+    fn has_index(&self, name: &str) -> bool {
+        self.0.tables().any(|t| t.def().indexes.iter().any(|i| i.name == name))
+    }
 }

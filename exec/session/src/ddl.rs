@@ -142,6 +142,10 @@ fn drop_indexes(session: &mut Session, d: &DropIndex, client: &mut dyn Client) -
             t.def().indexes.iter().find(|i| i.name == *name).map(|i| (t.def().clone(), i.clone()))
         });
         let Some((table, index)) = found else {
+            if snapshot.tables().any(|t| t.def().name == *name) {
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not an index"))
+                    .with_hint("Use DROP TABLE to remove a table."));
+            }
             if d.if_exists {
                 client.notice(&Notice::notice(format!("index \"{name}\" does not exist, skipping")))?;
                 continue;

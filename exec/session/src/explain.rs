@@ -29,7 +29,7 @@ pub(crate) fn run(
         BoundKind::CreateTableAs(c) if !e.options.analyze => &c.query,
         _ => return Err(Error::unsupported("EXPLAIN of this statement is not supported")),
     };
-    let writes = query.tag != spg_plan::bind::QueryTag::Select;
+    let writes = query.changes_data();
     if e.options.analyze && writes {
         session.lock_for_writing("EXPLAIN ANALYZE", running, client)?;
     }

@@ -171,6 +171,16 @@ impl Session {
                     ),
                 ));
             }
+            let columns = self.result_columns(&planned).map_or(0, |c| c.len());
+            if columns > 0 && result_formats.len() > 1 && result_formats.len() != columns {
+                return Err(Error::new(
+                    SqlState::PROTOCOL_VIOLATION,
+                    format!(
+                        "bind message has {} result formats but query has {columns} columns",
+                        result_formats.len()
+                    ),
+                ));
+            }
             let context = self.base_context();
             params
                 .iter()

@@ -16,6 +16,7 @@ mod planning;
 mod portal;
 mod running;
 mod session;
+mod set_config;
 mod settings;
 mod statement;
 mod transaction;

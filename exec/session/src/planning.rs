@@ -75,7 +75,6 @@ impl Session {
         if let Some(c) = &self.base_context {
             return c.clone();
         }
-        let values = self.settings.clone();
         let context = Arc::new(EvalContext {
             format: self.settings.format(0),
             params: Arc::from([]),
@@ -86,7 +85,7 @@ impl Session {
             schema: DEFAULT_SCHEMA.into(),
             backend_pid: self.backend_pid,
             version: self.instance.version.clone(),
-            settings: Arc::new(move |name| values.get(name).ok().map(str::to_owned)),
+            settings: self.wanted_settings.access(self.settings.clone()),
         });
         self.base_context = Some(context.clone());
         context

@@ -63,8 +63,11 @@ impl Session {
     ) -> Result<ExecuteEnd> {
         if let PortalState::New = portal.state {
             portal.state = PortalState::Done;
-            self.begin_if_needed().used = true;
+            self.forget_wanted_settings();
             let planned = self.plan(&portal.statement)?;
+            if planned.reads() {
+                self.begin_if_needed().queried = true;
+            }
             let started = match &planned.kind {
                 PlannedKind::Query(q) => self.start_query(portal, &planned, q, running, client)?,
                 PlannedKind::Utility(bound) => {
@@ -88,6 +91,7 @@ impl Session {
         };
         let context = self.base_context();
         let (rows, ended) = cursor.fetch(max_rows, &portal.formats, &context.format, client)?;
+        self.do_wanted_settings(client)?;
         if !ended {
             return Ok(ExecuteEnd::Suspended);
         }
@@ -133,7 +137,7 @@ impl Session {
     ) -> Result<Started> {
         let snapshot = self.snapshot();
         let env = self.environment(snapshot, params, running);
-        if query.verb == QueryTag::Select {
+        if !query.changes_data() {
             let stream = query.compiled.start(env)?;
             return Ok(Started::Open(Cursor::stream(query.columns.clone(), stream)));
         }
@@ -143,6 +147,10 @@ impl Session {
         } else {
             blocking(client, || query.compiled.modify(env, write))??
         };
+        if query.verb == QueryTag::Select {
+            let columns = query.columns.clone();
+            return Ok(Started::Open(Cursor::rows(columns, modified.returning, CursorTag::Rows("SELECT"))));
+        }
         let tag = tag(query.verb, modified.rows);
         if query.columns.is_empty() {
             return Ok(Started::Complete(tag));

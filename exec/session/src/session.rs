@@ -18,7 +18,8 @@ use crate::extended::ExecuteEnd;
 use crate::instance::Instance;
 use crate::planning::Limits;
 use crate::portal::{Cursor, Portal, PortalState};
-use crate::settings::Settings;
+use crate::set_config::WantedSettings;
+use crate::settings::{Settings, Values};
 use crate::statement::Prepared;
 use crate::transaction::{Isolation, Transaction, TransactionStatus};
 
@@ -46,8 +47,11 @@ pub struct Session {
     pub(crate) settings: Settings,
     pub(crate) settings_version: u64,
     /// Settings changed by SET LOCAL and SET in the present transaction go back to these when it ends or fails.
-    pub(crate) settings_at_begin: Option<AHashMap<&'static str, String>>,
-    pub(crate) local_settings: Vec<(&'static str, String)>,
+    pub(crate) settings_at_begin: Option<Arc<Values>>,
+    /// Names of those that SET LOCAL changed, in lower case, and all values before it did.
+    pub(crate) local_settings: Vec<(String, Arc<Values>)>,
+    /// What `set_config` asked for in the running statement; it takes effect when the statement ends.
+    pub(crate) wanted_settings: WantedSettings,
     pub(crate) transaction: Option<Transaction>,
     pub(crate) statements: AHashMap<String, Arc<Prepared>>,
     pub(crate) portals: AHashMap<String, Portal>,
@@ -91,6 +95,7 @@ impl Session {
             settings_version: 0,
             settings_at_begin: None,
             local_settings: vec![],
+            wanted_settings: WantedSettings::default(),
             transaction: None,
             statements: AHashMap::new(),
             portals: AHashMap::new(),
@@ -198,8 +203,8 @@ impl Session {
         self.cursors.clear();
         let Some(t) = self.transaction.take() else { return Ok(None) };
         self.settings_at_begin = None;
-        for (name, value) in std::mem::take(&mut self.local_settings) {
-            self.settings.restore([(name, value)].into_iter().collect());
+        for (name, earlier) in std::mem::take(&mut self.local_settings) {
+            self.settings.restore_one(&name, &earlier);
             self.settings_changed();
         }
         t.commit()
@@ -211,7 +216,7 @@ impl Session {
         self.transaction = None;
         self.local_settings.clear();
         if let Some(earlier) = self.settings_at_begin.take() {
-            self.settings.restore(earlier);
+            self.settings.restore(&earlier);
             self.settings_changed();
         }
     }

@@ -1,5 +1,8 @@
 //! Session settings: one record each, in one list.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use ahash::AHashMap;
 use jiff::tz::TimeZone;
 use spg_types::{
@@ -248,12 +251,37 @@ pub(crate) fn find(name: &str) -> Result<&'static Setting> {
     })
 }
 
+/// Whether a name is one of an application's own settings: several identifiers with dots between. 42602 where it has dots but is
+/// no such name; the server's own prefix is not open.
+fn is_custom(name: &str) -> Result<bool> {
+    if !name.contains('.') || name.to_lowercase().starts_with("spg.") {
+        return Ok(false);
+    }
+    let identifier = |part: &str| {
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    };
+    if name.split('.').all(identifier) {
+        return Ok(true);
+    }
+    Err(Error::new(SqlState::INVALID_NAME, format!("invalid configuration parameter name \"{name}\""))
+        .with_detail("Custom parameter names must be two or more simple identifiers separated by dots."))
+}
+
+/// Values at one moment; a copy is a pointer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Values {
+    known: AHashMap<&'static str, String>,
+    /// Applications' own settings, by name in lower case.
+    custom: BTreeMap<String, String>,
+}
+
 /// The values of a session's settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    values: AHashMap<&'static str, String>,
+    values: Arc<Values>,
     /// What RESET goes back to: the server's and the start-up packet's values.
-    defaults: AHashMap<&'static str, String>,
+    defaults: Arc<Values>,
     /// Settings whose change the client is yet to be told.
     changed: Vec<&'static str>,
 }
@@ -261,14 +289,15 @@ pub(crate) struct Settings {
 impl Settings {
     /// Defaults, with the server's own values on top.
     pub(crate) fn new(overrides: &[(&str, String)]) -> Self {
-        let mut defaults: AHashMap<&'static str, String> =
+        let mut known: AHashMap<&'static str, String> =
             SETTINGS.iter().map(|s| (s.name, s.default.to_owned())).collect();
         for (name, value) in overrides {
             if let Ok(s) = find(name) {
-                defaults.insert(s.name, value.clone());
+                known.insert(s.name, value.clone());
             }
         }
-        Self { values: defaults.clone(), defaults, changed: vec![] }
+        let values = Arc::new(Values { known, custom: BTreeMap::new() });
+        Self { values: values.clone(), defaults: values, changed: vec![] }
     }
 
     /// Makes the present values those that RESET goes back to: after the start-up packet's options.
@@ -279,14 +308,26 @@ impl Settings {
 
     /// A setting's value as SHOW prints it; 42704 when there is none of that name.
     pub(crate) fn get(&self, name: &str) -> Result<&str> {
+        if let Some(value) = self.values.custom.get(&name.to_lowercase()) {
+            return Ok(value);
+        }
         let s = find(name)?;
-        Ok(self.values.get(s.name).map_or(s.default, String::as_str))
+        Ok(self.values.known.get(s.name).map_or(s.default, String::as_str))
     }
 
-    /// Sets a value; 22023 when it does not fit, 55P02 when it can't be changed.
+    /// Sets a value; 22023 when it does not fit, 55P02 when it can't be changed, 42704 when there is none of that name.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        if is_custom(name)? {
+            Arc::make_mut(&mut self.values).custom.insert(name.to_lowercase(), value.to_owned());
+            return Ok(());
+        }
         let s = find(name)?;
-        let canonical = canonical(s, value)?;
+        // Dates keep the part of the style that is not named.
+        let value = match s.name {
+            "datestyle" if date_style(value).is_some() => format!("{}, {value}", self.get(name)?),
+            _ => value.to_owned(),
+        };
+        let canonical = canonical(s, &value)?;
         self.store(s, canonical);
         Ok(())
     }
@@ -298,28 +339,37 @@ impl Settings {
         }
     }
 
-    /// Back to the default.
+    /// Back to the default; an application's own setting is empty then.
     pub(crate) fn reset(&mut self, name: &str) -> Result<()> {
+        let lower = name.to_lowercase();
+        if self.values.custom.contains_key(&lower) {
+            let value = self.defaults.custom.get(&lower).cloned().unwrap_or_default();
+            Arc::make_mut(&mut self.values).custom.insert(lower, value);
+            return Ok(());
+        }
+        if is_custom(name)? {
+            return Ok(());
+        }
         let s = find(name)?;
         if matches!(s.kind, SettingKind::Fixed) {
             return Err(cannot_change(s));
         }
-        let value = self.defaults.get(s.name).cloned().unwrap_or_else(|| s.default.to_owned());
+        let value = self.defaults.known.get(s.name).cloned().unwrap_or_else(|| s.default.to_owned());
         self.store(s, value);
         Ok(())
     }
 
     /// All back to their defaults.
     pub(crate) fn reset_all(&mut self) {
-        for s in SETTINGS.iter().filter(|s| !matches!(s.kind, SettingKind::Fixed)) {
-            // Cannot fail: the name is in the list and may be changed.
-            let _ = self.reset(s.name);
-        }
+        self.restore(&self.defaults.clone());
     }
 
     fn store(&mut self, s: &'static Setting, value: String) {
-        let old = self.values.insert(s.name, value);
-        if s.report && old.as_ref() != self.values.get(s.name) && !self.changed.contains(&s.name) {
+        if self.values.known.get(s.name) == Some(&value) {
+            return;
+        }
+        Arc::make_mut(&mut self.values).known.insert(s.name, value);
+        if s.report && !self.changed.contains(&s.name) {
             self.changed.push(s.name);
         }
     }
@@ -336,21 +386,42 @@ impl Settings {
     }
 
     fn pair(&self, name: &'static str) -> (String, String) {
-        (display_name(name).to_owned(), self.values.get(name).cloned().unwrap_or_default())
+        (display_name(name).to_owned(), self.values.known.get(name).cloned().unwrap_or_default())
     }
 
     /// Puts back the values of an earlier copy (a transaction that rolled back).
-    pub(crate) fn restore(&mut self, earlier: AHashMap<&'static str, String>) {
-        for s in SETTINGS {
-            if let Some(v) = earlier.get(s.name).filter(|v| self.values.get(s.name) != Some(v)) {
+    pub(crate) fn restore(&mut self, earlier: &Arc<Values>) {
+        let fixed = |s: &Setting| matches!(s.kind, SettingKind::Fixed);
+        for s in SETTINGS.iter().filter(|s| !fixed(s)) {
+            if let Some(v) = earlier.known.get(s.name) {
                 self.store(s, v.clone());
             }
+        }
+        if self.values.custom != earlier.custom {
+            Arc::make_mut(&mut self.values).custom = earlier.custom.clone();
         }
     }
 
     /// A copy of the values.
-    pub(crate) fn values(&self) -> AHashMap<&'static str, String> {
+    pub(crate) fn values(&self) -> Arc<Values> {
         self.values.clone()
+    }
+
+    /// Puts back one setting's value of an earlier copy (SET LOCAL, when its transaction ends).
+    pub(crate) fn restore_one(&mut self, name: &str, earlier: &Values) {
+        let lower = name.to_lowercase();
+        match find(&lower) {
+            Ok(s) => {
+                if let Some(value) = earlier.known.get(s.name) {
+                    self.store(s, value.clone());
+                }
+            }
+            Err(_) => {
+                // What an application set only for a transaction is empty afterwards, as in PostgreSQL.
+                let value = earlier.custom.get(&lower).cloned().unwrap_or_default();
+                Arc::make_mut(&mut self.values).custom.insert(lower, value);
+            }
+        }
     }
 
     /// A boolean setting.
@@ -421,9 +492,16 @@ fn canonical(s: &'static Setting, value: &str) -> Result<String> {
         SettingKind::Int { min, max, unit } => {
             let n = parse_number(value, unit).ok_or_else(invalid)?;
             if n < min || n > max {
+                let unit = match unit {
+                    Unit::None => "",
+                    Unit::Milliseconds => " ms",
+                    Unit::Kilobytes => " kB",
+                };
                 return Err(Error::new(
                     SqlState::INVALID_PARAMETER_VALUE,
-                    format!("{n} is outside the valid range for parameter \"{shown}\" ({min} .. {max})"),
+                    format!(
+                        "{n}{unit} is outside the valid range for parameter \"{shown}\" ({min} .. {max})"
+                    ),
                 ));
             }
             Ok(show_number(n, unit))
@@ -528,35 +606,63 @@ fn date_style_name(format: DateFormat, order: DateOrder) -> String {
     format!("{f}, {o}")
 }
 
-/// A time zone by name or by hours east of Greenwich, with its name as SHOW prints it.
+/// A time zone by name, by hours east of Greenwich or as POSIX writes it, with its name as SHOW prints it.
 fn parse_time_zone(value: &str) -> Option<(TimeZone, String)> {
     let trimmed = value.trim();
     if let Ok(hours) = trimmed.parse::<f64>() {
-        let seconds = (hours * 3600.0) as i32;
-        let offset = jiff::tz::Offset::from_seconds(seconds).ok()?;
-        let (sign, s) = if seconds < 0 { ('-', -seconds) } else { ('+', seconds) };
-        let name = format!("<{sign}{:02}>{}{:02}", s / 3600, if seconds < 0 { '+' } else { '-' }, s / 3600);
-        return Some((TimeZone::fixed(offset), name));
-    }
-    if let Some(inner) = trimmed.strip_prefix('<') {
-        // The form that SHOW prints for a fixed offset: "<+02>-02".
-        let (name, _) = inner.split_once('>')?;
-        let hours: i32 = name.parse().ok()?;
-        return Some((
-            TimeZone::fixed(jiff::tz::Offset::from_seconds(hours * 3600).ok()?),
-            trimmed.to_owned(),
-        ));
+        return fixed_zone((hours * 3600.0) as i32).map(|tz| (tz, offset_name((hours * 3600.0) as i32)));
     }
     match trimmed.to_lowercase().as_str() {
-        "utc" => Some((TimeZone::UTC, "UTC".to_owned())),
-        "gmt" => Some((TimeZone::UTC, "GMT".to_owned())),
-        "default" | "local" => Some((TimeZone::UTC, "Etc/UTC".to_owned())),
-        _ => {
-            let tz = TimeZone::get(trimmed).ok()?;
-            let name = tz.iana_name().unwrap_or(trimmed).to_owned();
-            Some((tz, name))
-        }
+        "utc" => return Some((TimeZone::UTC, "UTC".to_owned())),
+        "gmt" => return Some((TimeZone::UTC, "GMT".to_owned())),
+        "default" | "local" => return Some((TimeZone::UTC, "Etc/UTC".to_owned())),
+        _ => {}
     }
+    if let Ok(tz) = TimeZone::get(trimmed) {
+        let name = tz.iana_name().unwrap_or(trimmed).to_owned();
+        return Some((tz, name));
+    }
+    let upper = trimmed.to_uppercase();
+    // Without a name, POSIX's offset stands alone; it counts west of Greenwich.
+    if upper.starts_with(['+', '-']) || upper.starts_with(|c: char| c.is_ascii_digit()) {
+        return fixed_zone(-clock_seconds(&upper)?).map(|tz| (tz, upper));
+    }
+    let tz = TimeZone::posix(&upper).ok()?;
+    Some((tz, upper))
+}
+
+fn fixed_zone(seconds_east: i32) -> Option<TimeZone> {
+    jiff::tz::Offset::from_seconds(seconds_east).ok().map(TimeZone::fixed)
+}
+
+/// A fixed offset as POSIX writes it, named after itself: `<+05:30>-05:30`.
+fn offset_name(seconds_east: i32) -> String {
+    let s = seconds_east.unsigned_abs();
+    let mut clock = format!("{:02}", s / 3600);
+    if s % 3600 != 0 {
+        clock += &format!(":{:02}", s / 60 % 60);
+    }
+    if s % 60 != 0 {
+        clock += &format!(":{:02}", s % 60);
+    }
+    let (east, west) = if seconds_east < 0 { ('-', '+') } else { ('+', '-') };
+    format!("<{east}{clock}>{west}{clock}")
+}
+
+/// The seconds of `[+-]h[:m[:s]]`.
+fn clock_seconds(text: &str) -> Option<i32> {
+    let (negative, digits) = match text.strip_prefix(['+', '-']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let mut seconds = 0_i32;
+    let mut unit = 3600;
+    for part in digits.split(':') {
+        let n: i32 = part.parse().ok().filter(|n| (0..168).contains(n))?;
+        seconds += n * unit;
+        unit /= 60;
+    }
+    Some(if negative { -seconds } else { seconds })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use spg_plan::bind::{BoundKind, QueryTag, ResultColumn};
+use spg_plan::bind::{BoundKind, QueryTag, ResultColumn, Utility};
 use spg_plan::rules::Assumption;
 use spg_run::CompiledPlan;
 use spg_sql::Statement;
@@ -58,7 +58,37 @@ pub(crate) struct PlannedQuery {
 impl PlannedQuery {
     /// Whether it needs the write lock.
     pub(crate) fn writes(&self) -> bool {
-        self.verb != QueryTag::Select || self.row_locks
+        self.changes_data() || self.row_locks
+    }
+
+    /// Whether it inserts, updates or deletes, be it inside WITH.
+    pub(crate) fn changes_data(&self) -> bool {
+        self.compiled.is_modifying()
+    }
+}
+
+impl Planned {
+    /// Whether it looks at the database: after such a statement a transaction keeps its isolation level.
+    pub(crate) fn reads(&self) -> bool {
+        let PlannedKind::Utility(bound) = &self.kind else { return true };
+        !matches!(
+            &**bound,
+            BoundKind::Utility(
+                Utility::Begin(_)
+                    | Utility::Commit { .. }
+                    | Utility::Rollback { .. }
+                    | Utility::Savepoint(_)
+                    | Utility::Release(_)
+                    | Utility::RollbackTo(_)
+                    | Utility::SetTransaction { .. }
+                    | Utility::Set { .. }
+                    | Utility::Show(_)
+                    | Utility::ShowAll
+                    | Utility::Reset(_)
+                    | Utility::ResetAll
+                    | Utility::LockTable { .. }
+            )
+        )
     }
 }
 

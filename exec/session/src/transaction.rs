@@ -7,6 +7,7 @@ use spg_store::{DbSnapshot, LockWait, PendingCommit, Savepoint, Store, WriteTxn}
 use spg_types::{Error, Result, SqlState};
 
 use crate::cancel::Running;
+use crate::settings::Values;
 
 /// As ReadyForQuery tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,16 @@ impl Isolation {
 struct NamedSavepoint {
     name: String,
     store: Option<Savepoint>,
+    settings: SettingsMark,
+}
+
+/// The session's settings at a savepoint.
+#[derive(Clone)]
+pub(crate) struct SettingsMark {
+    /// Their values.
+    pub values: Arc<Values>,
+    /// How many SET LOCAL had changed.
+    pub locals: usize,
 }
 
 /// A transaction, begun by BEGIN or by a statement on its own.
@@ -69,8 +80,8 @@ pub(crate) struct Transaction {
     pub read_only: bool,
     /// `now()`: microseconds since 1970-01-01 UTC.
     pub start_us: i64,
-    /// A statement has run: the isolation level is fixed.
-    pub used: bool,
+    /// A query has run: the isolation level is fixed, and above READ COMMITTED the snapshot.
+    pub queried: bool,
     /// What is read: by this statement under READ COMMITTED, by the whole transaction above it.
     snapshot: Option<Arc<DbSnapshot>>,
     write: Option<WriteTxn>,
@@ -85,7 +96,7 @@ impl Transaction {
             isolation,
             read_only,
             start_us,
-            used: false,
+            queried: false,
             snapshot: None,
             write: None,
             savepoints: vec![],
@@ -100,9 +111,9 @@ impl Transaction {
         self.snapshot.get_or_insert_with(|| store.published()).clone()
     }
 
-    /// A new statement starts: READ COMMITTED looks anew.
+    /// A new statement starts: READ COMMITTED looks anew, the levels above until their first query.
     pub(crate) fn start_statement(&mut self) {
-        if self.isolation == Isolation::ReadCommitted {
+        if self.isolation == Isolation::ReadCommitted || !self.queried {
             self.snapshot = None;
         }
     }
@@ -112,9 +123,9 @@ impl Transaction {
         self.write.is_some()
     }
 
-    /// Whether the transaction's own snapshot is taken.
-    pub(crate) fn has_snapshot(&self) -> bool {
-        self.isolation != Isolation::ReadCommitted && self.snapshot.is_some()
+    /// Whether it is inside a savepoint.
+    pub(crate) fn in_savepoint(&self) -> bool {
+        !self.savepoints.is_empty()
     }
 
     /// The write transaction, once `start_writing` has succeeded.
@@ -122,8 +133,8 @@ impl Transaction {
         self.write.as_mut().ok_or_else(|| Error::internal("the transaction has not begun to write"))
     }
 
-    /// Takes the write lock, waiting for it as long as `lock_timeout` allows. 25006 in a read-only transaction, 55P03 when the
-    /// time is up, 40001 when the transaction's snapshot is no longer the newest.
+    /// Takes the write lock, waiting for it as long as `lock_timeout` allows. 55P03 when the time is up. A transaction with a
+    /// snapshot of its own goes on reading that one.
     pub(crate) fn start_writing(
         &mut self,
         store: &Arc<Store>,
@@ -134,29 +145,20 @@ impl Transaction {
             return Ok(());
         }
         let wait = LockWait { timeout: lock_timeout, cancelled: Some(running.lock_wait.clone()) };
-        let write = match store.begin(&wait) {
-            Ok(w) => w,
-            // Why the wait was cut short is the token's to say: cancel, time limit or shutdown.
-            Err(e) => return Err(running.token.check().err().unwrap_or(e)),
+        let begun = match &self.snapshot {
+            Some(mine) if self.isolation != Isolation::ReadCommitted => store.begin_on(mine, &wait),
+            _ => store.begin(&wait),
         };
-        if self.isolation != Isolation::ReadCommitted
-            && let Some(mine) = &self.snapshot
-            && mine.commit_no() != write.snapshot().commit_no()
-        {
-            return Err(Error::new(
-                SqlState::SERIALIZATION_FAILURE,
-                "could not serialize access due to concurrent update",
-            )
-            .with_hint("The transaction might succeed if retried."));
-        }
+        // Why a wait was cut short is the token's to say: cancel, time limit or shutdown.
+        let write = begun.or_else(|e| Err(running.token.check().err().unwrap_or(e)))?;
         self.write = Some(write);
         Ok(())
     }
 
     /// SAVEPOINT.
-    pub(crate) fn savepoint(&mut self, name: String) {
+    pub(crate) fn savepoint(&mut self, name: String, settings: SettingsMark) {
         let store = self.write.as_mut().map(|w| w.savepoint());
-        self.savepoints.push(NamedSavepoint { name, store });
+        self.savepoints.push(NamedSavepoint { name, store, settings });
     }
 
     /// RELEASE: forgets the savepoint and those after it. 3B001 when there is none of that name.
@@ -166,8 +168,9 @@ impl Transaction {
         Ok(())
     }
 
-    /// ROLLBACK TO: undoes everything since the savepoint, which stays. 3B001 when there is none of that name.
-    pub(crate) fn rollback_to(&mut self, name: &str) -> Result<()> {
+    /// ROLLBACK TO: undoes everything since the savepoint, which stays; the settings then are the caller's to put back. 3B001 when
+    /// there is none of that name.
+    pub(crate) fn rollback_to(&mut self, name: &str) -> Result<SettingsMark> {
         let at = self.find(name)?;
         self.savepoints.truncate(at + 1);
         match (&self.savepoints[at].store, &mut self.write) {
@@ -176,7 +179,7 @@ impl Transaction {
             (Some(_), None) => return Err(Error::internal("a savepoint outlived its transaction")),
         }
         self.failed = false;
-        Ok(())
+        Ok(self.savepoints[at].settings.clone())
     }
 
     fn find(&self, name: &str) -> Result<usize> {

@@ -17,7 +17,7 @@ use crate::running::{Started, is_transaction_control};
 use crate::session::Session;
 use crate::settings::{self, SETTINGS};
 use crate::statement::{PlannedKind, Prepared, tag};
-use crate::transaction::{Isolation, Transaction};
+use crate::transaction::{Isolation, SettingsMark, Transaction};
 use crate::{copy, ddl, explain};
 
 fn done(tag: &str) -> Result<Started> {
@@ -132,7 +132,8 @@ impl Session {
                 done("ROLLBACK")
             }
             Utility::Savepoint(name) => {
-                self.block("SAVEPOINT")?.savepoint(name.clone());
+                let mark = SettingsMark { values: self.settings.values(), locals: self.local_settings.len() };
+                self.block("SAVEPOINT")?.savepoint(name.clone(), mark);
                 done("SAVEPOINT")
             }
             Utility::Release(name) => {
@@ -140,7 +141,12 @@ impl Session {
                 done("RELEASE")
             }
             Utility::RollbackTo(name) => {
-                self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(name)?;
+                let mark = self.block("ROLLBACK TO SAVEPOINT")?.rollback_to(name)?;
+                if mark.values != self.settings.values() {
+                    self.settings.restore(&mark.values);
+                    self.settings_changed();
+                }
+                self.local_settings.truncate(mark.locals);
                 done("ROLLBACK")
             }
             Utility::SetTransaction { modes, session } => self.set_transaction(*modes, *session, client),
@@ -246,24 +252,27 @@ impl Session {
         self.settings_at_begin = Some(self.settings.values());
         let t = self.begin_if_needed();
         t.explicit = true;
-        t.used = false;
+        t.queried = false;
         self.apply_modes(modes)?;
         done("BEGIN")
     }
 
     fn apply_modes(&mut self, modes: TransactionModes) -> Result<()> {
         let Some(t) = &mut self.transaction else { return Ok(()) };
-        if let Some(level) = modes.isolation {
-            let level = isolation(level);
-            if t.used && level != t.isolation {
-                return Err(Error::new(
-                    SqlState::ACTIVE_SQL_TRANSACTION,
-                    "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-                ));
+        let refused = |message: &str| Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
+        if let Some(level) = modes.isolation.map(isolation).filter(|level| *level != t.isolation) {
+            if t.queried {
+                return refused("SET TRANSACTION ISOLATION LEVEL must be called before any query");
+            }
+            if t.in_savepoint() {
+                return refused("SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction");
             }
             t.isolation = level;
         }
         if let Some(read_only) = modes.read_only {
+            if t.read_only && !read_only && t.queried {
+                return refused("transaction read-write mode must be set before any query");
+            }
             t.read_only = read_only;
         }
         Ok(())
@@ -328,10 +337,6 @@ impl Session {
                 "SET TRANSACTION can only be used in transaction blocks",
             ))?;
         }
-        if let Some(t) = &mut self.transaction {
-            // SET TRANSACTION itself does not count as a query; what came before it does.
-            t.used = t.is_writing() || t.has_snapshot();
-        }
         self.apply_modes(modes)?;
         done("SET")
     }
@@ -343,7 +348,7 @@ impl Session {
         }
     }
 
-    fn set(
+    pub(crate) fn set(
         &mut self,
         scope: SetScope,
         name: &str,
@@ -351,63 +356,47 @@ impl Session {
         client: &mut dyn Client,
     ) -> Result<Started> {
         self.remember_settings();
-        let setting = settings::find(name)?;
+        let earlier = self.settings.values();
+        let lower = name.to_lowercase();
+        match (lower.as_str(), value) {
+            ("transaction_isolation", SetValue::Text(text)) => {
+                self.settings.set(name, text)?;
+                let modes = TransactionModes { isolation: isolation_level(text), read_only: None };
+                self.settings.restore(&earlier);
+                self.apply_modes(modes)?;
+            }
+            ("transaction_read_only", SetValue::Text(text)) => {
+                self.settings.set(name, text)?;
+                let modes = TransactionModes { isolation: None, read_only: Some(self.settings.flag(name)) };
+                self.settings.restore(&earlier);
+                self.apply_modes(modes)?;
+            }
+            (_, SetValue::Text(text)) => self.settings.set(name, text)?,
+            (_, SetValue::Default) => self.settings.reset(name)?,
+        }
         if scope == SetScope::Local {
             if !self.in_block() {
+                self.settings.restore(&earlier);
                 client.notice(&Notice::warning(
                     SqlState::NO_ACTIVE_SQL_TRANSACTION,
                     "SET LOCAL can only be used in transaction blocks",
                 ))?;
-                return done("SET");
+            } else if !self.local_settings.iter().any(|(n, _)| *n == lower) {
+                self.local_settings.push((lower, earlier));
             }
-            if !self.local_settings.iter().any(|(n, _)| *n == setting.name) {
-                self.local_settings.push((setting.name, self.settings.get(name)?.to_owned()));
-            }
-        }
-        let text = match value {
-            SetValue::Default => {
-                self.settings.reset(name)?;
-                self.settings_changed();
-                return done("SET");
-            }
-            SetValue::Text(text) => text,
-        };
-        match setting.name {
-            "transaction_isolation" => {
-                let level = Isolation::parse(&text.to_lowercase());
-                match (level, &mut self.transaction) {
-                    (Some(level), Some(t)) => t.isolation = level,
-                    _ => self.settings.set(name, text)?,
-                }
-            }
-            "transaction_read_only" => {
-                self.settings.set(name, text)?;
-                let read_only = self.settings.flag(name);
-                if let Some(t) = &mut self.transaction {
-                    t.read_only = read_only;
-                }
-            }
-            // Dates keep the part of the style that is not named.
-            "datestyle" => {
-                let merged = format!("{}, {text}", self.settings.get(name)?);
-                self.settings.set(name, text)?;
-                self.settings.set(name, &merged)?;
-            }
-            _ => self.settings.set(name, text)?,
         }
         self.settings_changed();
         done("SET")
     }
 
     fn show(&mut self, name: &str) -> Result<Started> {
-        let setting = settings::find(name)?;
-        let value = match (setting.name, &self.transaction) {
+        let lower = name.to_lowercase();
+        let value = match (lower.as_str(), &self.transaction) {
             ("transaction_isolation", Some(t)) => t.isolation.name().to_owned(),
             ("transaction_read_only", Some(t)) => if t.read_only { "on" } else { "off" }.to_owned(),
             _ => self.settings.get(name)?.to_owned(),
         };
-        let cursor =
-            text_rows(settings::display_name(setting.name), &[value], CursorTag::Fixed("SHOW".into()))?;
+        let cursor = text_rows(settings::display_name(&lower), &[value], CursorTag::Fixed("SHOW".into()))?;
         Ok(Started::Open(cursor))
     }
 
@@ -509,9 +498,8 @@ impl Session {
         let env = self.environment(snapshot, params, running);
         let table = self.begin_if_needed().write()?.create_table(c.table.clone())?;
         let Some(query) = query else { return done("CREATE TABLE AS") };
-        let mut stream = query.compiled.start(env)?;
         let mut rows = 0;
-        while let Some(batch) = blocking(client, || stream.next())?? {
+        let mut store = |session: &mut Session, batch: &ResultBatch| {
             let arrays = batch
                 .columns
                 .iter()
@@ -519,7 +507,19 @@ impl Session {
                 .map(|(column, d)| stored(column, batch.rows, d.ty))
                 .collect::<Result<Vec<_>>>()?;
             rows += batch.rows as u64;
-            self.begin_if_needed().write()?.append(table, arrays)?;
+            session.begin_if_needed().write()?.append(table, arrays).map(drop)
+        };
+        if query.changes_data() {
+            let write = self.begin_if_needed().write()?;
+            let modified = blocking(client, || query.compiled.modify(env, write))??;
+            for batch in &modified.returning {
+                store(self, batch)?;
+            }
+        } else {
+            let mut stream = query.compiled.start(env)?;
+            while let Some(batch) = blocking(client, || stream.next())?? {
+                store(self, &batch)?;
+            }
         }
         Ok(Started::Complete(tag(spg_plan::bind::QueryTag::Select, rows)))
     }
@@ -537,6 +537,11 @@ impl Session {
         }
         let snapshot = self.snapshot();
         let planned = self.compile(query.clone(), &snapshot)?.0;
+        if planned.changes_data() {
+            return Err(Error::unsupported(
+                "DECLARE CURSOR must not contain data-modifying statements in WITH",
+            ));
+        }
         match self.run_query(&planned, &Arc::from([]), running, client)? {
             Started::Open(cursor) => {
                 self.cursors.insert(name.to_owned(), cursor);
@@ -661,6 +666,15 @@ fn isolation(level: IsolationLevel) -> Isolation {
         IsolationLevel::RepeatableRead => Isolation::RepeatableRead,
         IsolationLevel::Serializable => Isolation::Serializable,
     }
+}
+
+/// The isolation level of that name.
+fn isolation_level(name: &str) -> Option<IsolationLevel> {
+    Some(match Isolation::parse(&name.to_lowercase())? {
+        Isolation::ReadCommitted => IsolationLevel::ReadCommitted,
+        Isolation::RepeatableRead => IsolationLevel::RepeatableRead,
+        Isolation::Serializable => IsolationLevel::Serializable,
+    })
 }
 
 fn no_transaction() -> Notice {

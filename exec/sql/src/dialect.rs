@@ -68,7 +68,7 @@ impl Dialect for SpgDialect {
         true
     }
 
-    /// `BETWEEN SYMMETRIC`: the lower bound comes under a prefix of that name.
+    /// `BETWEEN SYMMETRIC`: the lower bound comes under a prefix of that name. `x ISNULL`.
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
         let between = |p: &mut Parser, negated: bool| {
             p.expect_keyword_is(Keyword::BETWEEN)?;
@@ -88,6 +88,10 @@ impl Dialect for SpgDialect {
         if is(parser, 0, "between") && is(parser, 1, "symmetric") {
             return Some(between(parser, false));
         }
+        if is(parser, 0, "isnull") {
+            parser.next_token();
+            return Some(Ok(Expr::IsNull(Box::new(expr.clone()))));
+        }
         if is(parser, 0, "not") && is(parser, 1, "between") && is(parser, 2, "symmetric") {
             parser.next_token();
             return Some(between(parser, true));
@@ -104,6 +108,12 @@ impl Dialect for SpgDialect {
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        if let Token::Word(w) = &parser.peek_token_ref().token
+            && w.quote_style.is_none()
+            && w.value.eq_ignore_ascii_case("isnull")
+        {
+            return Some(Ok(self.prec_value(Precedence::Is)));
+        }
         POSTGRES.get_next_precedence(parser)
     }
 

@@ -49,6 +49,8 @@ pub(crate) fn rewrite(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     table_commands(&mut out);
     named_columns(&mut out);
     exclusions(&mut out);
+    interval_precisions(&mut out);
+    double_stars(&mut out);
     out
 }
 
@@ -131,6 +133,39 @@ fn named_columns(tokens: &mut Vec<TokenWithSpan>) {
                 [Token::Whitespace(sqlparser::tokenizer::Whitespace::Space), Token::make_word("text", None)]
                     .map(|token| TokenWithSpan { token, span: like.span }),
             );
+        }
+    }
+}
+
+/// `INTERVAL(p) 'text'` is `INTERVAL 'text' (p)`.
+fn interval_precisions(tokens: &mut [TokenWithSpan]) {
+    if !tokens.iter().any(|t| keyword(t) == Keyword::INTERVAL) {
+        return;
+    }
+    let places = written(tokens);
+    for five in places.windows(5) {
+        let [name, open, digits, close, text] = five else { continue };
+        let precise = keyword(&tokens[*name]) == Keyword::INTERVAL
+            && tokens[*open].token == Token::LParen
+            && matches!(tokens[*digits].token, Token::Number(..))
+            && tokens[*close].token == Token::RParen
+            && matches!(tokens[*text].token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_));
+        if precise {
+            // To the front, what stood before it one place on.
+            tokens.swap(*text, *close);
+            tokens.swap(*close, *digits);
+            tokens.swap(*digits, *open);
+        }
+    }
+}
+
+/// `**` without space between is one operator.
+fn double_stars(tokens: &mut Vec<TokenWithSpan>) {
+    let star = |t: &TokenWithSpan| t.token == Token::Mul;
+    for at in (1..tokens.len()).rev() {
+        if star(&tokens[at]) && star(&tokens[at - 1]) && tokens[at - 1].span.end == tokens[at].span.start {
+            tokens[at - 1].token = Token::CustomBinaryOperator("**".into());
+            tokens.remove(at);
         }
     }
 }

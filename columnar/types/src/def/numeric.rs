@@ -119,7 +119,8 @@ impl Numeric {
         if self.is_nan() {
             return match ty.repr() {
                 Repr::Numeric => Ok(self),
-                _ => Err(field_overflow(precision, scale, Some("NaN"))),
+                _ => Err(Error::unsupported("NaN in numeric with a precision is not supported")
+                    .with_hint("Use numeric without precision and scale, or double precision.")),
             };
         }
         let rounded = self.round(scale);

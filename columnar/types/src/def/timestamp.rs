@@ -29,7 +29,7 @@ pub static TIMESTAMP: TypeDef = TypeDef {
     text_out,
     binary_in,
     binary_out,
-    doc: "Dates with a time of day, of no particular time zone, to the microsecond.",
+    doc: "Dates with a time of day, of no particular time zone, to the microsecond, from 4713 BC to 294246.",
 };
 
 const MAX_PRECISION: i64 = 6;

@@ -26,6 +26,8 @@ pub(super) static LIST: &[CastDef] = &[
     cast!(NAME, TEXT, Implicit, relabel fit),
     cast!(NAME, VARCHAR, Assignment, relabel fit),
     cast!(NAME, BPCHAR, Assignment, fit),
+    cast!(RECORD, TEXT, Assignment, relabel fit),
+    cast!(RECORD, VARCHAR, Assignment, relabel fit),
 ];
 
 /// To a string type: cut to its length where the cast is written, else 22001; `character(n)` loses trailing blanks.

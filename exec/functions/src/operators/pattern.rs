@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray};
 use arrow::buffer::BooleanBuffer;
-use spg_expr::arity::{Str, Strict, lanes1, map2, null_column};
+use spg_expr::arity::{Bytes, Str, Strict, lanes1, map2, map3, null_column};
 use spg_expr::{BindArgs, Column, EvalContext, Function, Kernel};
 use spg_types::{Datum, Result, SqlType, def};
 
@@ -99,7 +99,57 @@ fn regex_any_case(cache: &Cache, pattern: &str, _: Option<&str>) -> Result<Test>
     Ok(Box::new(move |text| regex.is_match(text)))
 }
 
+/// LIKE over bytes: after a mismatch, the text behind the last `%` is tried one byte further on.
+fn bytes_match(s: &[u8], pattern: &[u8], escape: Option<u8>) -> bool {
+    let (mut at, mut p) = (0, 0);
+    let mut resume: Option<(usize, usize)> = None;
+    loop {
+        let step = match pattern.get(p) {
+            Some(b'%') if escape != Some(b'%') => {
+                p += 1;
+                resume = Some((at, p));
+                continue;
+            }
+            Some(b'_') if escape != Some(b'_') => (at < s.len()).then_some(1),
+            Some(c) if Some(*c) == escape => {
+                let same = pattern.get(p + 1).is_some() && s.get(at) == pattern.get(p + 1);
+                same.then_some(2)
+            }
+            Some(c) => (s.get(at) == Some(c)).then_some(1),
+            None if at == s.len() => return true,
+            None => None,
+        };
+        match (step, resume) {
+            (Some(n), _) => {
+                at += 1;
+                p += n;
+            }
+            (None, Some((from, behind))) if from < s.len() => {
+                resume = Some((from + 1, behind));
+                (at, p) = (from + 1, behind);
+            }
+            _ => return false,
+        }
+    }
+}
+
 macro_rules! patterns {
+    ($f:ident, $expected:literal, bytes) => {
+        &[
+            sig!([BYTEA, BYTEA] => BOOL, |b| map2::<Bytes, Bytes, bool>(b, |s, p| {
+                bytes_match(s, p, Some(b'\\')) == $expected
+            })),
+            sig!([BYTEA, BYTEA, BYTEA] => BOOL, |b| map3::<Bytes, Bytes, Bytes, bool>(b, |s, p, e| {
+                bytes_match(s, p, e.first().copied()) == $expected
+            })),
+            sig!([TEXT, TEXT] => BOOL, |b| matcher(b, $f, $expected)),
+            sig!([BPCHAR, TEXT] => BOOL, |b| matcher(b, $f, $expected)),
+            sig!([NAME, TEXT] => BOOL, |b| matcher(b, $f, $expected)),
+            sig!([TEXT, TEXT, TEXT] => BOOL, |b| matcher(b, $f, $expected)),
+            sig!([BPCHAR, TEXT, TEXT] => BOOL, |b| matcher(b, $f, $expected)),
+            sig!([NAME, TEXT, TEXT] => BOOL, |b| matcher(b, $f, $expected)),
+        ]
+    };
     ($f:ident, $expected:literal, escape) => {
         &[
             sig!([TEXT, TEXT] => BOOL, |b| matcher(b, $f, $expected)),
@@ -125,7 +175,7 @@ pub(super) static LIKE: Function = Function {
     name: "~~",
     doc: "LIKE: whether the text matches the pattern, where % stands for any text and _ for any character.",
     example: ("'abc' ~~ 'a%'", "t"),
-    signatures: patterns!(like, true, escape),
+    signatures: patterns!(like, true, bytes),
     ..TOTAL
 };
 
@@ -134,7 +184,7 @@ pub(super) static NOT_LIKE: Function = Function {
     name: "!~~",
     doc: "NOT LIKE.",
     example: ("'abc' !~~ 'b%'", "t"),
-    signatures: patterns!(like, false, escape),
+    signatures: patterns!(like, false, bytes),
     ..TOTAL
 };
 

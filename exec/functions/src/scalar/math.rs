@@ -1,6 +1,7 @@
 //! Mathematical functions.
 
 mod basic;
+mod degrees;
 mod float;
 mod power;
 mod rounding;
@@ -53,4 +54,13 @@ pub(super) static LIST: &[&Function] = &[
     &float::ASINH,
     &float::ACOSH,
     &float::ATANH,
+    &float::SETSEED,
+    &degrees::SIND,
+    &degrees::COSD,
+    &degrees::TAND,
+    &degrees::COTD,
+    &degrees::ASIND,
+    &degrees::ACOSD,
+    &degrees::ATAND,
+    &degrees::ATAN2D,
 ];

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Int32Array, StringViewArray};
+use arrow::array::{BooleanArray, Int32Array, StringViewArray, StringViewBuilder};
 use spg_expr::arity::{Str, ctx_map1, ctx_map2};
 use spg_expr::{BindArgs, Column, EvalContext};
-use spg_types::{Error, Result, SqlState};
+use spg_types::{Datum, Error, Result, SqlState, SqlType, def};
 
 use crate::record::{functions, sig};
 use crate::scalar::math::random_u64;
@@ -27,11 +27,31 @@ fn type_name(bind: &BindArgs<'_>) -> Result<Kernel> {
 }
 
 fn setting(ctx: &EvalContext, name: &str) -> Option<String> {
-    (ctx.settings)(&name.to_lowercase())
+    ctx.settings.get(name)
 }
 
 fn unknown_setting(name: &str) -> Error {
     Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+}
+
+/// Row by row, in order: each call sees what the one before has set.
+fn set_config(_: &BindArgs<'_>) -> Result<Kernel> {
+    Ok(Arc::new(|ctx: &EvalContext, args: &[Column], rows: usize| -> Result<Column> {
+        let (text, boolean) = (SqlType::new(&def::TEXT), SqlType::new(&def::BOOL));
+        let mut out = StringViewBuilder::with_capacity(rows);
+        for row in 0..rows {
+            let Datum::Text(name) = args[0].datum(row, text)? else {
+                return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "SET requires parameter name"));
+            };
+            let value = match args[1].datum(row, text)? {
+                Datum::Text(value) => Some(value),
+                _ => None,
+            };
+            let local = matches!(args[2].datum(row, boolean)?, Datum::Bool(true));
+            out.append_value(ctx.settings.set(&name, value.as_deref(), local)?);
+        }
+        Ok(Column::Array(Arc::new(out.finish())))
+    }))
 }
 
 /// Random UUIDs (RFC 9562, version 4).
@@ -84,6 +104,9 @@ functions! {
             None if !missing_ok => Err(unknown_setting(name)),
             value => Ok(value),
         })),
+    ];
+    ACTION SET_CONFIG: "set_config", "Sets a setting, for the transaction when the last argument is true; NULL sets its default.", "set_config('application_name', 'x', true)" => "x", [
+        sig!([TEXT, TEXT, BOOL] => TEXT, set_config),
     ];
     LENIENT PG_TYPEOF: "pg_typeof", "The name of the argument's type.", "pg_typeof(33)" => "integer", [
         sig!([ANY] => TEXT, type_name),

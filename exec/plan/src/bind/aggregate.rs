@@ -130,6 +130,20 @@ impl Binder<'_> {
                 format!("{}(*) must be used to call a parameterless aggregate function", function.name);
             return Err(self.error_at(span, SqlState::WRONG_OBJECT_TYPE, message));
         }
+        if function.ordered_set != !f.within_group.is_empty() {
+            let message = if function.ordered_set {
+                format!("WITHIN GROUP is required for ordered-set aggregate {}", function.name)
+            } else {
+                format!("{} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", function.name)
+            };
+            return Err(self.error_at(span, SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        if function.ordered_set && distinct {
+            return Err(self.error_at(span, SqlState::SYNTAX_ERROR, "cannot use DISTINCT with WITHIN GROUP"));
+        }
+        if distinct {
+            args = args.into_iter().map(|a| self.canonical_row(a, span)).collect::<Result<_>>()?;
+        }
         let written_order = if f.within_group.is_empty() { order_of(f) } else { &f.within_group };
         let mut order_by = vec![];
         for item in written_order {
@@ -172,6 +186,23 @@ impl Binder<'_> {
             distinct: distinct && !function.duplicate_insensitive,
             ty,
         })
+    }
+
+    /// A row whose equal fields look equal: numbers without the zeros behind their last digit.
+    fn canonical_row(&mut self, e: Expr, span: Span) -> Result<Expr> {
+        match e {
+            Expr::Call { function, signature, args, ty } if ty.is(&def::RECORD) => {
+                let args = args
+                    .into_iter()
+                    .map(|a| match a.ty().is(&def::NUMERIC) {
+                        true => self.call(Callee::Function("trim_scale"), vec![a], span),
+                        false => Ok(a),
+                    })
+                    .collect::<Result<_>>()?;
+                Ok(Expr::Call { function, signature, args, ty })
+            }
+            e => Ok(e),
+        }
     }
 
     /// `GROUPING(a, b)`: a placeholder column until the grouping is known.

@@ -53,6 +53,16 @@ pub struct Query {
     pub row_locks: bool,
 }
 
+impl Query {
+    /// Whether it inserts, updates or deletes, be it inside WITH.
+    pub fn changes_data(&self) -> bool {
+        fn changes(plan: &Plan) -> bool {
+            matches!(plan, Plan::Modify(_)) || plan.inputs().into_iter().any(changes)
+        }
+        self.tag != QueryTag::Select || changes(&self.plan)
+    }
+}
+
 /// A statement with its names and types resolved.
 #[allow(clippy::large_enum_variant, reason = "one per statement, handled by reference")]
 #[derive(Clone, Debug)]

@@ -221,6 +221,18 @@ impl Binder<'_> {
         Ok((exprs, ty))
     }
 
+    /// As [`Binder::unify`] for values that are only compared: how many digits a number shows does not matter, so that numbers
+    /// of several scales get one that holds them all.
+    pub(super) fn unify_compared(&mut self, exprs: Vec<Expr>, what: &str) -> Result<(Vec<Expr>, SqlType)> {
+        let types: Vec<SqlType> = exprs.iter().map(Expr::ty).collect();
+        let ty = match self.common_type(&types, what)? {
+            ty if ty.is(&def::NUMERIC) => compared_modifier(&types).unwrap_or(ty),
+            ty => ty,
+        };
+        let exprs = exprs.into_iter().map(|e| self.convert_to_common(e, ty, what)).collect::<Result<_>>()?;
+        Ok((exprs, ty))
+    }
+
     /// `e` as the common type that was found for it and others.
     pub(super) fn convert_to_common(&mut self, e: Expr, ty: SqlType, what: &str) -> Result<Expr> {
         let from = e.ty();
@@ -273,7 +285,8 @@ fn cast_type(from: SqlType, to: SqlType) -> SqlType {
     }
 }
 
-/// A modifier that holds values of all types: equal ones are kept; numbers get enough digits on both sides of the point.
+/// A modifier that holds values of all types as they are: equal ones are kept; numbers get enough digits before the point. Numbers
+/// of several scales keep theirs, each its own.
 fn common_modifier(common: &'static TypeDef, types: &[SqlType]) -> SqlType {
     let known = || types.iter().filter(|t| !t.is(&def::UNKNOWN));
     let same = |t: &SqlType| t.is(common) && Some(t.modifier) == known().next().map(|f| f.modifier);
@@ -286,16 +299,34 @@ fn common_modifier(common: &'static TypeDef, types: &[SqlType]) -> SqlType {
     if common.oid != def::NUMERIC.oid || types.len() != known().count() {
         return SqlType::new(common);
     }
-    let mut digits = (0, 0);
-    for ty in known() {
-        let Some((p, s)) =
-            cast_type(*ty, SqlType::new(&def::NUMERIC)).precision_scale().or(ty.precision_scale())
-        else {
-            return SqlType::new(common);
-        };
-        digits = (digits.0.max(p.saturating_sub(s)), digits.1.max(s));
+    let mut digits = known().map(|ty| number_digits(*ty));
+    let Some(Some((mut whole, scale))) = digits.next() else { return SqlType::new(common) };
+    for next in digits {
+        match next {
+            Some((w, s)) if s == scale => whole = whole.max(w),
+            _ => return SqlType::new(common),
+        }
     }
-    SqlType::numeric(digits.0 + digits.1, digits.1)
+    SqlType::numeric(whole + scale, scale)
+}
+
+/// A scale and enough digits before the point for values of all types; `None` where one has no known scale.
+fn compared_modifier(types: &[SqlType]) -> Option<SqlType> {
+    let (mut whole, mut scale) = (0, 0);
+    for ty in types.iter().filter(|t| !t.is(&def::UNKNOWN)) {
+        let (w, s) = number_digits(*ty)?;
+        (whole, scale) = (whole.max(w), scale.max(s));
+    }
+    match SqlType::numeric(whole + scale, scale) {
+        SqlType { modifier: Modifier::None, .. } => None,
+        ty => Some(ty),
+    }
+}
+
+/// Digits before and behind the point that a number's type shows.
+fn number_digits(ty: SqlType) -> Option<(u32, u32)> {
+    let (p, s) = cast_type(ty, SqlType::new(&def::NUMERIC)).precision_scale().or(ty.precision_scale())?;
+    Some((p.saturating_sub(s), s))
 }
 
 /// The text of a decimal with `scale` digits behind the point.

@@ -505,6 +505,12 @@ impl Binder<'_> {
                         Ok(table) => tables.push(table),
                         Err(_) if if_exists => missing.push(folded_name(name).pop().unwrap_or_default()),
                         Err(_) => {
+                            let last = folded_name(name).pop().unwrap_or_default();
+                            if self.input.catalog.has_index(&last) {
+                                let message = format!("\"{last}\" is not a table");
+                                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                                    .with_hint("Use DROP INDEX to remove an index."));
+                            }
                             let message = format!("table \"{}\" does not exist", folded_name(name).join("."));
                             return Err(Error::new(SqlState::UNDEFINED_TABLE, message));
                         }

@@ -81,6 +81,12 @@ impl Binder<'_> {
             return Err(Error::unsupported("INSERT into a function or query is not supported"));
         };
         let table = self.table(name)?;
+        if table.columns.is_empty() {
+            return Err(self.locate(
+                Error::unsupported("rows of a table without columns are not supported"),
+                name.span(),
+            ));
+        }
         let targets = self.insert_columns(&table, &insert.columns)?;
         let (plan, values) = match &insert.source {
             None => self.default_row(&table)?,

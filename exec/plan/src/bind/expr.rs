@@ -73,8 +73,17 @@ impl Binder<'_> {
             | E::Substring { .. }
             | E::Trim { .. }
             | E::Overlay { .. } => self.special_syntax(e),
-            E::Tuple(_) => Err(self.unsupported_at("a row value here is not supported", e)),
+            E::Tuple(parts) => {
+                let args = parts.iter().map(|p| self.expr(p)).collect::<Result<_>>()?;
+                self.call(Callee::Function("row"), args, e.span())
+            }
             E::Array(_) => Err(self.unsupported_at("arrays are not supported", e)),
+            E::CompoundFieldAccess { root, access_chain }
+                if field_of_relation(root, access_chain).is_some() =>
+            {
+                let parts = field_of_relation(root, access_chain).unwrap_or_default();
+                self.qualified_column(&parts)
+            }
             E::CompoundFieldAccess { .. } => {
                 Err(self.unsupported_at("subscripts and fields are not supported", e))
             }
@@ -98,9 +107,8 @@ impl Binder<'_> {
             return self.call(Callee::Function("current_schema"), vec![], ident.span);
         }
         if self.levels.iter().any(|l| l.namespace.relations.iter().any(|r| r.name == name)) {
-            return Err(
-                self.locate(Error::unsupported("a whole row as a value is not supported"), ident.span)
-            );
+            let (_, relation) = self.relation(&[name], ident.span)?;
+            return self.whole_row(&relation, ident.span);
         }
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default") {
             return Err(self.error_at(
@@ -110,6 +118,35 @@ impl Binder<'_> {
             ));
         }
         self.column(ident)
+    }
+
+    /// A row of a FROM entry as one value; NULL where an outer join found none.
+    pub(super) fn whole_row(&mut self, relation: &super::scope::Relation, span: Span) -> Result<Expr> {
+        let at =
+            self.levels.iter().rposition(|l| l.namespace.relations.iter().any(|r| r.name == relation.name));
+        for c in &relation.columns {
+            if let Some(level) = at.and_then(|at| self.levels.get_mut(at))
+                && !level.in_aggregate
+            {
+                level.reads.push((c.id, span));
+            }
+        }
+        let columns: Vec<Expr> = relation.columns.iter().map(super::scope::ScopeColumn::expr).collect();
+        // A column that is never NULL in its table tells; without one, a row of nothing but NULLs counts as none.
+        let declared = |c: &&super::scope::ScopeColumn| {
+            c.origin.as_ref().is_some_and(|(t, at)| t.columns.get(*at).is_some_and(|d| d.not_null))
+        };
+        let telling: Vec<Expr> = match relation.columns.iter().find(declared) {
+            Some(c) => vec![c.expr()],
+            None => columns.clone(),
+        };
+        let row = self.call(Callee::Function("row"), columns, span)?;
+        if telling.is_empty() {
+            return Ok(row);
+        }
+        let missing = Expr::And(telling.into_iter().map(|c| Expr::IsNull(Box::new(c))).collect());
+        let ty = row.ty();
+        Ok(Expr::Case { branches: vec![(missing, Expr::null(ty))], otherwise: Some(Box::new(row)), ty })
     }
 
     /// `type 'literal'`.
@@ -198,6 +235,9 @@ impl Binder<'_> {
 
     fn unary(&mut self, op: UnaryOperator, operand: &E) -> Result<Expr> {
         let span = operand.span();
+        if let Some(signed) = sign_first(op, operand) {
+            return self.expr(&signed);
+        }
         match op {
             UnaryOperator::Not => {
                 let bound = self.expr(operand)?;
@@ -358,7 +398,7 @@ impl Binder<'_> {
         let types: Vec<SqlType> = std::iter::once(&input).chain(&list).map(Expr::ty).collect();
         if list.len() > 1 && self.common_def(&types).is_ok() {
             let all = std::iter::once(input).chain(list).collect();
-            let (mut all, _) = self.unify(all, "IN")?;
+            let (mut all, _) = self.unify_compared(all, "IN")?;
             let input = Box::new(all.remove(0));
             return Ok(Expr::InList { input, list: all, negated });
         }
@@ -624,6 +664,38 @@ pub(super) fn chain<'e>(e: &'e E, op: &BinaryOperator) -> (Vec<&'e E>, &'static 
     parts.push(rest);
     parts.reverse();
     (parts, if *op == BinaryOperator::And { "AND" } else { "OR" })
+}
+
+/// `(relation).column` as a qualified name.
+fn field_of_relation(root: &E, chain: &[ast::AccessExpr]) -> Option<Vec<ast::Ident>> {
+    let (E::Identifier(relation), [ast::AccessExpr::Dot(E::Identifier(column))]) = (strip(root), chain)
+    else {
+        return None;
+    };
+    Some(vec![relation.clone(), column.clone()])
+}
+
+/// A sign binds more tightly than `^`, `AT TIME ZONE` and `COLLATE`, other than the parser has it: `-2 ^ 2` is `(-2) ^ 2`.
+fn sign_first(op: UnaryOperator, operand: &E) -> Option<E> {
+    if !matches!(op, UnaryOperator::Minus | UnaryOperator::Plus) {
+        return None;
+    }
+    let signed = |e: &E| {
+        let plain = || E::UnaryOp { op, expr: Box::new(e.clone()) };
+        Box::new(sign_first(op, e).unwrap_or_else(plain))
+    };
+    match operand {
+        E::BinaryOp { left, op: BinaryOperator::PGExp, right } => {
+            Some(E::BinaryOp { left: signed(left), op: BinaryOperator::PGExp, right: right.clone() })
+        }
+        E::AtTimeZone { timestamp, time_zone } => {
+            Some(E::AtTimeZone { timestamp: signed(timestamp), time_zone: time_zone.clone() })
+        }
+        E::Collate { expr, collation } => {
+            Some(E::Collate { expr: signed(expr), collation: collation.clone() })
+        }
+        _ => None,
+    }
 }
 
 /// The operator's symbol in the registry, and whether its result is negated.

@@ -270,12 +270,26 @@ impl Binder<'_> {
         };
         let limit = count(self, tail.limit, Clause::Limit)?;
         let offset = count(self, tail.offset, Clause::Offset)?;
-        if !applies.is_empty() {
-            return Err(Error::unsupported("subqueries in LIMIT and OFFSET are not supported"));
-        }
         let limit = if tail.one { Some(super::literal::integer(1)) } else { limit };
-        let ties = tail.ties.then(|| sort_keys(columns, order));
-        Ok(Plan::Limit { input: Box::new(plan), limit, offset, ties })
+        let keys = sort_keys(columns, order);
+        let ties = tail.ties.then(|| keys.clone());
+        let limited = Plan::Limit { input: Box::new(plan), limit, offset, ties };
+        if applies.is_empty() {
+            return Ok(limited);
+        }
+        // The numbers come from one row that the limited query depends on. A join keeps no order.
+        let numbers = subquery::apply_all(Plan::one_row(), applies);
+        let limited = Plan::Apply {
+            kind: crate::JoinKind::Inner,
+            left: Box::new(numbers),
+            right: Box::new(limited),
+            on: vec![],
+        };
+        let sorted = match keys.is_empty() {
+            true => limited,
+            false => Plan::Sort { input: Box::new(limited), keys, limit: None },
+        };
+        Ok(super::select::keep_only(sorted, columns))
     }
 
     fn row_count(

@@ -200,6 +200,11 @@ impl Binder<'_> {
         for item in order_expressions(order_by)? {
             let (descending, nulls_first) = self.direction(&item.options)?;
             let target = self.target_of(&item.expr, targets, "ORDER BY", false)?;
+            if targets[target].expr.ty().is(&spg_types::def::RECORD) {
+                return Err(
+                    self.locate(Error::unsupported("sorting by rows is not supported"), item.expr.span())
+                );
+            }
             order.push(Order { target, descending, nulls_first });
         }
         Ok(order)

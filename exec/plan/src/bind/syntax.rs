@@ -203,7 +203,10 @@ impl Binder<'_> {
     }
 
     fn scalar_call(&mut self, name: &str, f: &ast::Function, span: Span) -> Result<Expr> {
-        let args = self.arguments(f)?;
+        let args = match named_arguments(f) {
+            Some(args) => self.by_name(name, args, span)?,
+            None => self.arguments(f)?,
+        };
         if self.input.registry.function(name).is_none()
             && let [_] = args[..]
             && let Some(def) = type_by_name(name)
@@ -231,6 +234,41 @@ impl Binder<'_> {
         }
     }
 
+    /// Arguments of which some are given by name, in their places; those between that are left out are 0.
+    fn by_name(&mut self, name: &str, args: &[ast::FunctionArg], span: Span) -> Result<Vec<Expr>> {
+        let parameters = self.input.registry.function(name).map_or(&[][..], |f| f.parameters);
+        let mut placed: Vec<Option<Expr>> = vec![];
+        let mut shown = vec![];
+        let mut unknown = false;
+        for arg in args {
+            let Some((ident, value)) = named(arg) else {
+                let value = self.plain_argument(arg)?;
+                shown.push(value.ty().def.sql_name.to_string());
+                placed.push(Some(value));
+                continue;
+            };
+            let value = self.plain_argument(&ast::FunctionArg::Unnamed(value.clone()))?;
+            let written = spg_sql::fold(ident);
+            shown.push(format!("{written} => {}", value.ty().def.sql_name));
+            match parameters.iter().position(|p| *p == written) {
+                Some(at) if placed.get(at).is_none_or(Option::is_none) => {
+                    if placed.len() <= at {
+                        placed.resize(at + 1, None);
+                    }
+                    placed[at] = Some(value);
+                }
+                _ => unknown = true,
+            }
+        }
+        if unknown {
+            let message = format!("function {name}({}) does not exist", shown.join(", "));
+            return Err(self.error_at(span, SqlState::UNDEFINED_FUNCTION, message).with_hint(
+                "No function matches the given name and argument types. You might need to add explicit type casts.",
+            ));
+        }
+        Ok(placed.into_iter().map(|a| a.unwrap_or_else(|| integer(0))).collect())
+    }
+
     /// Names that are syntax in PostgreSQL.
     fn special_call(&mut self, name: &str, f: &ast::Function, span: Span) -> Result<Option<Expr>> {
         match name {
@@ -255,9 +293,25 @@ impl Binder<'_> {
                 let (args, _) = self.unify(args, what).map_err(|e| self.locate(e, span))?;
                 self.call(Callee::Function(name), args, span).map(Some)
             }
+            "pg_typeof" => {
+                let args = self.arguments(f)?;
+                if let [Expr::Const { ty, .. }] = &args[..]
+                    && ty.is(&def::UNKNOWN)
+                {
+                    let value = Datum::Text(def::UNKNOWN.sql_name.into());
+                    return Ok(Some(Expr::Const { value, ty: SqlType::new(&def::TEXT) }));
+                }
+                self.call(Callee::Function(name), args, span).map(Some)
+            }
             "generate_series" => self.set_returning(f, span).map(Some),
             "grouping" => self.grouping(f, span).map(Some),
-            "row" => Err(self.locate(Error::unsupported("row values are not supported here"), span)),
+            "row" => {
+                let args = self.arguments(f)?;
+                self.call(Callee::Function("row"), args, span).map(Some)
+            }
+            "array" if matches!(f.args, ast::FunctionArguments::Subquery(_)) => {
+                Err(self.locate(Error::unsupported("arrays are not supported"), span))
+            }
             _ => Ok(None),
         }
     }
@@ -319,6 +373,10 @@ impl Binder<'_> {
     pub(super) fn plain_argument(&mut self, arg: &ast::FunctionArg) -> Result<Expr> {
         match arg {
             ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => self.expr(e),
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::QualifiedWildcard(name)) => {
+                let (_, relation) = self.relation(&folded_name(name), name.span())?;
+                self.whole_row(&relation, name.span())
+            }
             ast::FunctionArg::Unnamed(_) => Err(self.error_at(
                 arg.span(),
                 SqlState::WRONG_OBJECT_TYPE,
@@ -337,6 +395,25 @@ impl Binder<'_> {
             }
             e => Ok(e),
         }
+    }
+}
+
+/// An argument's name and value, where it has a name.
+fn named(arg: &ast::FunctionArg) -> Option<(&ast::Ident, &ast::FunctionArgExpr)> {
+    match arg {
+        ast::FunctionArg::Named { name, arg, .. }
+        | ast::FunctionArg::ExprNamed { name: E::Identifier(name), arg, .. } => Some((name, arg)),
+        _ => None,
+    }
+}
+
+/// The arguments of a call that gives some by name.
+fn named_arguments(f: &ast::Function) -> Option<&[ast::FunctionArg]> {
+    match &f.args {
+        ast::FunctionArguments::List(list) if list.args.iter().any(|a| named(a).is_some()) => {
+            Some(&list.args)
+        }
+        _ => None,
     }
 }
 

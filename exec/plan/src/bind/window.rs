@@ -242,6 +242,10 @@ impl Binder<'_> {
         over: &ast::WindowType,
         span: Span,
     ) -> Result<Expr> {
+        if function.ordered_set {
+            let message = format!("OVER is not supported for ordered-set aggregate {}", function.name);
+            return Err(self.error_at(span, SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         if distinct_of(f) {
             let message = "DISTINCT is not implemented for window functions";
             return Err(self.error_at(span, SqlState::FEATURE_NOT_SUPPORTED, message));

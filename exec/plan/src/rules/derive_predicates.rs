@@ -1,5 +1,5 @@
 //! Finds conjuncts that hold though nobody wrote them, where they let an operator below drop rows:
-//! - what all branches of an OR have in common, and what an OR says of one side of a join alone;
+//! - what an OR says of one side of a join alone;
 //! - what is said of a column, of the columns that joins make equal to it.
 
 use spg_expr::{ColId, Expr};
@@ -8,64 +8,16 @@ use spg_types::Result;
 use super::Context;
 use super::logic::{as_column, as_equality, infallible, interchangeable, volatile};
 use super::push_filters::push;
-use crate::tree::{ColSet, ExprMap, exprs_mut, output, substitute, take};
+use crate::tree::{ColSet, ExprMap, output, substitute, take};
 use crate::{Join, JoinKind, Plan};
 
 pub(crate) fn run(mut plan: Plan, _: &mut Context<'_>) -> Result<Plan> {
-    factor_all(&mut plan);
-    let mut plan = push(plan, vec![]);
     from_ors(&mut plan);
     // Twice: what one join learns from its inputs, joins above and below it learn from it.
     for _ in 0..2 {
         across(&mut plan);
     }
     Ok(plan)
-}
-
-/// Takes common conjuncts out of every OR among conjuncts.
-fn factor_all(plan: &mut Plan) {
-    plan.inputs_mut().into_iter().for_each(factor_all);
-    let conjuncts = match plan {
-        Plan::Filter { predicate, .. } => predicate,
-        Plan::Join(Join { on, .. }) => on,
-        Plan::Scan(s) => &mut s.filter,
-        plan => {
-            exprs_mut(plan).into_iter().for_each(|e| {
-                e.rewrite(&mut |e| {
-                    if let Expr::Or(parts) = e
-                        && let Some(better) = factored(parts)
-                    {
-                        *e = better;
-                    }
-                })
-            });
-            return;
-        }
-    };
-    let list = std::mem::take(conjuncts).into_iter().flat_map(|e| match &e {
-        Expr::Or(parts) => factored(parts).map_or_else(|| vec![e.clone()], Expr::into_conjuncts),
-        _ => vec![e],
-    });
-    *conjuncts = list.collect();
-}
-
-/// `(a AND b) OR (a AND c)` as `a AND (b OR c)`.
-fn factored(parts: &[Expr]) -> Option<Expr> {
-    let branches: Vec<Vec<Expr>> = parts.iter().map(|p| p.clone().into_conjuncts()).collect();
-    let (first, rest) = branches.split_first()?;
-    let common: Vec<Expr> = first.iter().filter(|e| rest.iter().all(|b| b.contains(e))).cloned().collect();
-    if common.is_empty() {
-        return None;
-    }
-    let without = |b: &Vec<Expr>| -> Expr {
-        Expr::conjunction(b.iter().filter(|e| !common.contains(e)).cloned().collect())
-    };
-    let left: Vec<Expr> = branches.iter().map(without).collect();
-    let mut all = common.clone();
-    if !left.iter().any(|e| e.is_bool(true)) {
-        all.push(Expr::Or(left));
-    }
-    Some(Expr::conjunction(all))
 }
 
 /// What an OR implies over `columns` alone: a part of each branch.

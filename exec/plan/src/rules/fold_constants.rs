@@ -3,8 +3,8 @@
 //!
 //! A call whose folding fails stays as it is: it fails when, and only if, a row reaches it.
 
-use spg_expr::{Comparison, Compiled, EvalContext, Expr, Volatility};
-use spg_types::{Category, Datum, Repr, Result};
+use spg_expr::{ArgType, Comparison, Compiled, EvalContext, Expr, Volatility};
+use spg_types::{Category, Datum, Repr, Result, SqlType};
 
 use super::Context;
 use super::logic::{as_column, nullable};
@@ -87,7 +87,7 @@ impl Folder<'_> {
                 let null = args.iter().any(|a| matches!(a, Expr::Const { value: Datum::Null, .. }));
                 if function.strict && null && function.volatility != Volatility::Volatile {
                     Some(Expr::null(*ty))
-                } else if function.volatility == Volatility::Immutable {
+                } else if function.volatility == Volatility::Immutable && self.foldable_call(e) {
                     self.value(e).or_else(|| self.in_column_type(e))
                 } else {
                     None
@@ -214,6 +214,22 @@ impl Folder<'_> {
         }
     }
 
+    /// Whether an immutable function's call gives the same in every session: what counts in days and months around a moment depends
+    /// on the time zone, what takes any type as text on how values are printed.
+    fn foldable_call(&self, e: &Expr) -> bool {
+        let Expr::Call { signature, args, .. } = e else { return true };
+        if self.cx.env.ctx.is_some() {
+            return true;
+        }
+        let zoned = |a: &Expr| a.ty().is(&spg_types::def::TIMESTAMPTZ);
+        let mixed = args.iter().any(zoned) && !args.iter().all(zoned);
+        let last = signature.args.last();
+        let printed = args.iter().enumerate().any(|(i, a)| {
+            matches!(signature.args.get(i).or(last), Some(ArgType::Any)) && prints_by_settings(a.ty())
+        });
+        !mixed && !printed
+    }
+
     /// Whether a cast gives the same in every session: those that read or print dates, times and intervals as text
     /// depend on settings, those from and to timestamptz on the time zone.
     fn foldable_cast(&self, e: &Expr) -> bool {
@@ -222,11 +238,10 @@ impl Folder<'_> {
             return true;
         }
         let from = input.ty();
-        let moment =
-            |t: spg_types::SqlType| matches!(t.def.category, Category::DateTime | Category::Timespan);
-        let text = |t: spg_types::SqlType| matches!(t.def.category, Category::String | Category::Unknown);
-        let zoned = |t: spg_types::SqlType| t.is(&spg_types::def::TIMESTAMPTZ);
-        !(moment(from) && text(*ty) || text(from) && moment(*ty)) && zoned(from) == zoned(*ty)
+        let moment = |t: SqlType| matches!(t.def.category, Category::DateTime | Category::Timespan);
+        let text = |t: SqlType| matches!(t.def.category, Category::String | Category::Unknown);
+        let zoned = |t: SqlType| t.is(&spg_types::def::TIMESTAMPTZ);
+        !(prints_by_settings(from) && text(*ty) || text(from) && moment(*ty)) && zoned(from) == zoned(*ty)
     }
 
     /// The value of an expression whose children are constants.
@@ -240,6 +255,12 @@ impl Folder<'_> {
         let value = column.datum(0, e.ty()).ok()?;
         Some(Expr::Const { value, ty: e.ty() })
     }
+}
+
+/// Whether a type's text output depends on the session: dates and spans, the digits of floats, the form of byte strings.
+fn prints_by_settings(ty: SqlType) -> bool {
+    matches!(ty.def.category, Category::DateTime | Category::Timespan)
+        || matches!(ty.repr(), Repr::Float32 | Repr::Float64 | Repr::Binary)
 }
 
 /// Nothing in it can fail, so that it may go unevaluated.

@@ -73,7 +73,7 @@ fn replace(plan: &mut Plan, cte: CteId, definition: &Plan, ids: &mut Ids, copy: 
     }
 }
 
-/// `plan` putting out `columns`, each from a position of its output.
+/// `plan` putting out `columns` and nothing else, each from a position of its output.
 pub(super) fn named(mut plan: Plan, columns: &[(OutCol, usize)]) -> Plan {
     let own = plan.columns();
     let mut map = HashMap::<ColId, ColId>::new();
@@ -88,12 +88,16 @@ pub(super) fn named(mut plan: Plan, columns: &[(OutCol, usize)]) -> Plan {
         }
     }
     rename(&mut plan, &map);
-    if again.is_empty() {
+    // What is above counts columns, or looks at all of them (DISTINCT).
+    if plan.columns().iter().map(|c| c.id).eq(columns.iter().map(|(c, _)| c.id)) {
         return plan;
     }
-    let mut exprs: Vec<NamedExpr> = plan.columns().iter().map(crate::tree::pass).collect();
-    exprs.extend(
-        again.into_iter().map(|(out, id, ty)| NamedExpr { out, expr: spg_expr::Expr::Column { id, ty } }),
-    );
+    let value = |(c, _): &(OutCol, usize)| match again.iter().find(|(out, ..)| out.id == c.id) {
+        Some((out, id, ty)) => {
+            NamedExpr { out: out.clone(), expr: spg_expr::Expr::Column { id: *id, ty: *ty } }
+        }
+        None => crate::tree::pass(c),
+    };
+    let exprs = columns.iter().map(value).collect();
     Plan::Project { input: Box::new(plan), exprs }
 }

@@ -9,6 +9,7 @@ mod decorrelate;
 mod derive_predicates;
 mod drop_empty;
 mod drop_sorts;
+mod factor_ors;
 mod fold_constants;
 mod inline_ctes;
 mod join_filters;
@@ -21,6 +22,7 @@ mod push_filters;
 mod push_limits;
 mod reduce_groups;
 mod share_subplans;
+mod split_sums;
 
 pub use crate::optimize::{Assumption, Optimized, OptimizerEnv, RuleTrace, optimize, optimize_traced};
 pub(crate) use context::Context;
@@ -46,12 +48,16 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { name: "push_filters_early", required: true, run: push_filters::run },
     Rule { name: "decorrelate", required: true, run: decorrelate::run },
     Rule { name: "inline_ctes", required: true, run: inline_ctes::run },
+    // Without it, a join whose key stands in every branch of an OR compares each row with each.
+    Rule { name: "factor_ors", required: true, run: factor_ors::run },
     Rule { name: "push_filters", required: true, run: push_filters::run },
     Rule { name: "derive_predicates", required: false, run: derive_predicates::run },
     // Once more: decorrelation and derivation made new conditions, push-down made outer joins inner.
     Rule { name: "fold_constants_again", required: false, run: fold_constants::run },
     Rule { name: "drop_empty", required: false, run: drop_empty::run },
     Rule { name: "drop_sorts", required: false, run: drop_sorts::run },
+    // While CASE and the casts of its branches stand as written, and before types are narrowed.
+    Rule { name: "split_sums", required: false, run: split_sums::run },
     // While equal subplans still read the same columns.
     Rule { name: "share_subplans", required: false, run: share_subplans::run },
     Rule { name: "prune_columns_early", required: false, run: prune_columns::run },

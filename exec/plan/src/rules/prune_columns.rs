@@ -139,8 +139,13 @@ impl Pruner {
         let columns = definition.columns();
         let read = read.unwrap_or_default();
         let kept: Vec<OutCol> = read.iter().filter_map(|i| columns.get(*i)).cloned().collect();
-        let definition = self.prune(*definition, &kept.iter().map(|c| c.id).collect());
-        let definition = projected(definition, &kept);
+        let mut definition = self.prune(*definition, &kept.iter().map(|c| c.id).collect());
+        match &mut definition {
+            // What changes data stands by itself: it returns less, but its rows are counted.
+            Plan::Modify(m) if kept.is_empty() => m.returning.truncate(1),
+            Plan::Modify(m) => m.returning.retain(|e| kept.iter().any(|c| c.id == e.out.id)),
+            _ => definition = projected(definition, &kept),
+        }
         let mut body = body;
         crate::tree::visit_mut(&mut body, &mut |p| {
             if let Plan::CteScan { cte: c, columns, .. } = p

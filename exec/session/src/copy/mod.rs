@@ -76,7 +76,7 @@ fn export(
     client: &mut dyn Client,
 ) -> Result<u64> {
     let columns: Vec<_> = query.columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
-    if query.tag != bind::QueryTag::Select {
+    if query.changes_data() {
         session.lock_for_writing("COPY", running, client)?;
     }
     let snapshot = session.snapshot();
@@ -93,7 +93,7 @@ fn export(
         row_ends.push(out.len());
     }
     let mut rows = 0;
-    if query.tag == bind::QueryTag::Select {
+    if !query.changes_data() {
         let mut stream = planned.compiled.start(env)?;
         while let Some(batch) = blocking(client, || stream.next())?? {
             rows += batch.rows as u64;

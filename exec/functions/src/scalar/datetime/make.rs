@@ -110,22 +110,22 @@ fn interval(bind: &BindArgs<'_>) -> Result<Kernel> {
 }
 
 functions! {
-    FUNCTION MAKE_DATE: "make_date", "The date of a year, month and day.", "make_date(2013, 7, 15)" => "2013-07-15", [
+    FUNCTION MAKE_DATE: "make_date" ("year" "month" "day"), "The date of a year, month and day.", "make_date(2013, 7, 15)" => "2013-07-15", [
         sig!([INT4, INT4, INT4] => DATE, |b| try_map3::<i32, i32, i32, i32>(b, make_date)),
     ];
-    FUNCTION MAKE_TIME: "make_time", "The time of an hour, minute and second.", "make_time(8, 15, 23.5)" => "08:15:23.5", [
+    FUNCTION MAKE_TIME: "make_time" ("hour" "min" "sec"), "The time of an hour, minute and second.", "make_time(8, 15, 23.5)" => "08:15:23.5", [
         sig!([INT4, INT4, FLOAT8] => TIME, |b| try_map3::<i32, i32, f64, i64>(b, time)),
     ];
-    FUNCTION MAKE_TIMESTAMP: "make_timestamp", "The timestamp of its parts.", "make_timestamp(2013, 7, 15, 8, 15, 23.5)" => "2013-07-15 08:15:23.5", [
+    FUNCTION MAKE_TIMESTAMP: "make_timestamp" ("year" "month" "mday" "hour" "min" "sec"), "The timestamp of its parts.", "make_timestamp(2013, 7, 15, 8, 15, 23.5)" => "2013-07-15 08:15:23.5", [
         sig!([INT4, INT4, INT4, INT4, INT4, FLOAT8] => TIMESTAMP, |b| try_map6::<i32, i32, i32, i32, i32, f64, i64>(b, timestamp)),
     ];
-    SETTING MAKE_TIMESTAMPTZ: "make_timestamptz", "The timestamp of its parts in the session's time zone, or in one that is named.", "make_timestamptz(2013, 7, 15, 8, 15, 23.5, 'UTC') = timestamptz '2013-07-15 08:15:23.5+00'" => "t", [
+    SETTING MAKE_TIMESTAMPTZ: "make_timestamptz" ("year" "month" "mday" "hour" "min" "sec" "timezone"), "The timestamp of its parts in the session's time zone, or in one that is named.", "make_timestamptz(2013, 7, 15, 8, 15, 23.5, 'UTC') = timestamptz '2013-07-15 08:15:23.5+00'" => "t", [
         sig!([INT4, INT4, INT4, INT4, INT4, FLOAT8] => TIMESTAMPTZ, |b| ctx_map6::<i32, i32, i32, i32, i32, f64, i64>(b, |ctx, y, mo, d, h, mi, s| {
             Ok(Some(local_to_utc(&ctx.format.time_zone, timestamp(y, mo, d, h, mi, s)?)))
         })),
         sig!([INT4, INT4, INT4, INT4, INT4, FLOAT8, TEXT] => TIMESTAMPTZ, timestamptz7),
     ];
-    FUNCTION MAKE_INTERVAL: "make_interval", "The interval of years, months, weeks, days, hours, minutes and seconds.", "make_interval(0, 0, 0, 10)" => "10 days", [
+    FUNCTION MAKE_INTERVAL: "make_interval" ("years" "months" "weeks" "days" "hours" "mins" "secs"), "The interval of years, months, weeks, days, hours, minutes and seconds.", "make_interval(0, 0, 0, 10)" => "10 days", [
         sig!([] => INTERVAL, interval),
         sig!([INT4] => INTERVAL, interval),
         sig!([INT4, INT4] => INTERVAL, interval),

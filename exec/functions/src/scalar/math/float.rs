@@ -5,14 +5,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use arrow::array::Float64Array;
-use spg_expr::arity::{lanes2, try_map1};
+use spg_expr::arity::{Str, lanes2, try_map1};
 use spg_expr::{Column, EvalContext, Function, Volatility};
 use spg_types::{Error, Result, SqlState};
 
 use crate::error::float_overflow;
 use crate::record::{FUNCTION, TOTAL, sig};
 
-fn out_of_domain() -> Error {
+pub(super) fn out_of_domain() -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range")
 }
 
@@ -85,11 +85,29 @@ pub(super) static ATAN2: Function = Function {
     ..TOTAL
 };
 
+/// `setseed`
+pub(super) static SETSEED: Function = Function {
+    name: "setseed",
+    doc: "Begins the numbers of `random` anew, by a seed from -1 to 1; on the thread that runs it.",
+    example: ("setseed(0.5) IS NOT NULL", "t"),
+    volatility: Volatility::Volatile,
+    signatures: &[sig!([FLOAT8] => VOID, |b| try_map1::<f64, Str>(b, |seed| {
+        if !(-1.0..=1.0).contains(&seed) {
+            let message = format!("setseed parameter {seed} is out of allowed range [-1,1]");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        STATE.with(|state| state.set(seed.to_bits()));
+        Ok(String::new())
+    }))],
+    ..FUNCTION
+};
+
+thread_local! {
+    static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
+}
+
 /// The next of a thread's pseudo-random numbers (splitmix64), seeded by the operating system.
 pub(crate) fn random_u64() -> u64 {
-    thread_local! {
-        static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
-    }
     STATE.with(|state| {
         let next = state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         state.set(next);

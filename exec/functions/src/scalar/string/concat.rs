@@ -12,7 +12,7 @@ use crate::text::written;
 type Kernel = Arc<dyn spg_expr::Kernel>;
 
 /// Any arguments as the texts that their types write; the mask of a constant is 0.
-pub(super) fn all_written(
+pub(in crate::scalar) fn all_written(
     ctx: &EvalContext,
     args: &[Column],
     types: &[SqlType],

@@ -1,10 +1,11 @@
 //! Lengths.
 
 use spg_expr::BindArgs;
-use spg_expr::arity::{Bytes, Str, map1};
+use spg_expr::arity::{Bytes, Str, map1, try_map2};
 use spg_types::Result;
 
 use crate::record::{functions, sig};
+use crate::scalar::bytes::Encoding;
 
 /// Characters, not bytes.
 pub(crate) fn chars(s: &str) -> usize {
@@ -24,10 +25,13 @@ fn blank_padded(bind: &BindArgs<'_>, bits: i32) -> Result<Kernel> {
 }
 
 functions! {
-    TOTAL LENGTH: "length", "Characters of a text, bytes of a byte string.", "length('jose')" => "4", [
+    FUNCTION LENGTH: "length", "Characters of a text, bytes of a byte string.", "length('jose')" => "4", [
         sig!([TEXT] => INT4, characters),
         sig!([BPCHAR] => INT4, characters),
         sig!([BYTEA] => INT4, |b| map1::<Bytes, i32>(b, |s| s.len() as i32)),
+        sig!([BYTEA, NAME] => INT4, |b| try_map2::<Bytes, Str, i32>(b, |s, name| {
+            Ok(chars(&Encoding::named(name, "source")?.read(s)?) as i32)
+        })),
     ];
     TOTAL CHAR_LENGTH: "char_length", "Characters of a text.", "char_length('josé')" => "4", [
         sig!([TEXT] => INT4, characters),

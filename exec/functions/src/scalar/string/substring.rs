@@ -1,6 +1,6 @@
 //! Parts of a text by position.
 
-use spg_expr::arity::{Bytes, Str, map2, opt_map2, opt_map3, part, try_map3, write3, write4};
+use spg_expr::arity::{Bytes, Str, map2, opt_map2, opt_map3, part, try_map3, try_map4, write3, write4};
 use spg_expr::{BindArgs, Signature};
 use spg_types::{Error, Result, SqlState};
 
@@ -137,6 +137,16 @@ fn overlay(s: &str, new: &str, start: i32, length: Option<i32>, out: &mut String
     Ok(())
 }
 
+fn overlay_bytes(s: &[u8], new: &[u8], start: i32, length: Option<i32>) -> Result<Vec<u8>> {
+    if start <= 0 {
+        return Err(negative_length());
+    }
+    let length = length.map_or(new.len() as i64, i64::from);
+    let after = (i64::from(start) - 1 + length).clamp(0, s.len() as i64) as usize;
+    let before = (start as usize - 1).min(s.len());
+    Ok([&s[..before], new, &s[after..]].concat())
+}
+
 const POSITIONS: [Signature; 4] = [
     sig!([TEXT, INT4, INT4] => TEXT, from_for),
     sig!([TEXT, INT4] => TEXT, from),
@@ -166,5 +176,7 @@ functions! {
     FUNCTION OVERLAY: "overlay", "The text with the part at a position replaced.", "overlay('Txxxxas' placing 'hom' from 2 for 4)" => "Thomas", [
         sig!([TEXT, TEXT, INT4, INT4] => TEXT, |b| write4::<Str, Str, i32, i32>(b, |_, s, new, start, n, out| overlay(s, new, start, Some(n), out))),
         sig!([TEXT, TEXT, INT4] => TEXT, |b| write3::<Str, Str, i32>(b, |_, s, new, start, out| overlay(s, new, start, None, out))),
+        sig!([BYTEA, BYTEA, INT4, INT4] => BYTEA, |b| try_map4::<Bytes, Bytes, i32, i32, Bytes>(b, |s, new, start, n| overlay_bytes(s, new, start, Some(n)))),
+        sig!([BYTEA, BYTEA, INT4] => BYTEA, |b| try_map3::<Bytes, Bytes, i32, Bytes>(b, |s, new, start| overlay_bytes(s, new, start, None))),
     ];
 }
