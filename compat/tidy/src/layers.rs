@@ -7,7 +7,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("simd", &[]),
     ("vfs", &["types"]),
     ("wal", &["types", "vfs"]),
-    ("store", &["types", "simd", "vfs", "wal"]),
+    ("segment", &["types", "simd", "vfs"]),
+    ("store", &["types", "simd", "vfs", "wal", "segment"]),
     // exec/: SQL in, batches out.
     ("sql", &["types"]),
     ("expr", &["types", "simd"]),
@@ -38,6 +39,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("sqlparser", &["sql", "plan", "session"]),
     ("tokio-postgres", &["corpus", "suite", "crash"]),
     ("tpchgen", &["corpus", "suite"]),
+    ("parquet", &["segment"]),
 ];
 
 /// What the rule reads of a Cargo.toml.
