@@ -40,6 +40,17 @@ impl Numbers {
         self.index_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The next ids, none of which was given out.
+    pub(crate) fn next_ids(&self) -> (u32, u32) {
+        (self.table_id.load(Ordering::Relaxed), self.index_id.load(Ordering::Relaxed))
+    }
+
+    /// Goes on from ids that an earlier process has come to.
+    pub(crate) fn restore(&self, next_table_id: u32, next_index_id: u32) {
+        self.table_id.fetch_max(next_table_id, Ordering::Relaxed);
+        self.index_id.fetch_max(next_index_id, Ordering::Relaxed);
+    }
+
     fn next_catalog_version(&self) -> u64 {
         self.catalog_version.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -160,7 +171,7 @@ fn remove_name(catalog: &mut Catalog, def: &TableDef) {
 }
 
 /// Works out again which foreign keys point at which table.
-fn link(db: &mut DbSnapshot) {
+pub(crate) fn link(db: &mut DbSnapshot) {
     let catalog = Arc::make_mut(&mut db.catalog);
     catalog.referenced_by.clear();
     for (id, table) in &db.tables {

@@ -14,7 +14,9 @@ use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, RecordBatch, Recor
 use arrow::buffer::Buffer;
 use arrow::datatypes::{DataType, Field, Schema, UInt16Type};
 use arrow::ipc::reader::RecordBatchDecoder;
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow::ipc::writer::{
+    DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions,
+};
 use arrow::ipc::{CompressionType, MetadataVersion, root_as_message};
 use spg_types::{Result, TableDef};
 
@@ -63,25 +65,42 @@ fn write_messages(w: &mut Writer, columns: &[ArrayRef]) -> Result<()> {
 }
 
 fn write_message(w: &mut Writer, columns: Vec<ArrayRef>) -> Result<()> {
-    let fields: Vec<Field> = columns.iter().map(|a| Field::new("", a.data_type().clone(), true)).collect();
     let bytes: usize = columns.iter().map(|a| a.get_buffer_memory_size()).sum();
-    let rows = columns.first().map_or(0, |a| a.len());
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?;
     let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
     let options = if bytes >= COMPRESS_BYTES_MIN {
         options.try_with_compression(Some(CompressionType::ZSTD))?.try_with_compression_level(Some(1))?
     } else {
         options
     };
-    let mut tracker = DictionaryTracker::new(false);
-    let mut context = IpcWriteContext::default();
-    let (_, message) = IpcDataGenerator::default().encode(&batch, &mut tracker, &options, &mut context)?;
+    let message = encode(columns, &options)?;
     w.varint(message.ipc_message.len() as u64);
     w.varint(message.arrow_data.len() as u64);
     w.0.extend_from_slice(&message.ipc_message);
     w.0.extend_from_slice(&message.arrow_data);
     Ok(())
+}
+
+fn encode(columns: Vec<ArrayRef>, options: &IpcWriteOptions) -> Result<EncodedData> {
+    let fields: Vec<Field> = columns.iter().map(|a| Field::new("", a.data_type().clone(), true)).collect();
+    let rows = columns.first().map_or(0, |a| a.len());
+    let row_count = RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &row_count)?;
+    let mut tracker = DictionaryTracker::new(false);
+    let mut context = IpcWriteContext::default();
+    let (_, message) = IpcDataGenerator::default().encode(&batch, &mut tracker, options, &mut context)?;
+    Ok(message)
+}
+
+/// A flat array as the metadata and the body of a message, uncompressed, its buffers aligned in the body.
+pub(crate) fn encode_array(array: ArrayRef, alignment: usize) -> Result<(Vec<u8>, Vec<u8>)> {
+    let options = IpcWriteOptions::try_new(alignment, false, MetadataVersion::V5)?;
+    let message = encode(vec![array], &options)?;
+    Ok((message.ipc_message, message.arrow_data))
+}
+
+/// The array that [`encode_array`] has written; it uses the body where it lies. XX001 when it is something else.
+pub(crate) fn decode_array(metadata: &[u8], body: Buffer, ty: DataType, rows: usize) -> Result<ArrayRef> {
+    Ok(decode(metadata, &body, vec![ty], rows)?.swap_remove(0))
 }
 
 /// Reads what [`write_batch`] wrote for a table: columns and number of rows. XX001 when it is something else.
@@ -126,16 +145,19 @@ fn read_message(
     let metadata = r.bytes(metadata_len)?;
     let body = r.bytes(body_len)?;
     let start = whole.len() - r.0.len() - body.len();
+    decode(metadata, &whole.slice_with_length(start, body.len()), types, rows)
+}
+
+fn decode(metadata: &[u8], body: &Buffer, types: Vec<DataType>, rows: usize) -> Result<Vec<ArrayRef>> {
     // Flatbuffers are read where they lie aligned.
     let metadata = Buffer::from(metadata);
     let message = root_as_message(&metadata).map_err(|_| corrupt("a batch has no Arrow message"))?;
     let batch =
         message.header_as_record_batch().ok_or_else(|| corrupt("a batch's message is of another kind"))?;
     let schema = Schema::new(types.into_iter().map(|t| Field::new("", t, true)).collect::<Vec<_>>());
-    let body = whole.slice_with_length(start, body.len());
     let none = HashMap::new();
     let version = message.version();
-    let batch = RecordBatchDecoder::try_new(&body, batch, Arc::new(schema), &none, &version)
+    let batch = RecordBatchDecoder::try_new(body, batch, Arc::new(schema), &none, &version)
         .and_then(RecordBatchDecoder::read_record_batch)
         .map_err(|e| corrupt(&format!("a batch: {e}")))?;
     if batch.num_rows() != rows {

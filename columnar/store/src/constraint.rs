@@ -78,7 +78,7 @@ pub(crate) fn check_unique(table: &TableSnapshot, index: &IndexSnapshot) -> Resu
     let no_nulls = |row_id: u64| {
         table.fetch(&[row_id], &key).is_ok_and(|values| values.iter().all(|v| v.logical_null_count() == 0))
     };
-    let Some(row_id) = index.any_duplicate(no_nulls) else { return Ok(()) };
+    let Some(row_id) = index.any_duplicate(no_nulls)? else { return Ok(()) };
     let text = key_text(table.def(), &key, &table.fetch(&[row_id], &key)?, 0)?;
     let message = format!("could not create unique index \"{}\"", index.def().name);
     Err(Error::new(SqlState::UNIQUE_VIOLATION, message)

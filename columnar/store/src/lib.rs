@@ -10,13 +10,20 @@
 //! versions are never given twice.
 
 mod apply;
+mod backup;
 mod batch_codec;
+mod checkpoint;
 mod codec;
 mod constraint;
+mod container;
+mod db_file;
 mod def_codec;
-mod identity;
+mod files;
+mod hot_file;
 mod index;
+mod load;
 mod lock;
+mod manifest;
 mod op;
 mod parallel;
 mod pending;
@@ -37,6 +44,7 @@ pub use index::{IndexRange, IndexSnapshot, ProbeMatches, RowIds};
 pub use lock::LockWait;
 pub use pending::PendingCommit;
 pub use prepare::{PreparedBatch, prepare_batch};
+pub use recover::Replayed;
 pub use role::Role;
 pub use row_group::{ROW_GROUP_ROWS, RowGroup};
 pub use snapshot::DbSnapshot;

@@ -16,13 +16,22 @@ pub(crate) fn threads() -> usize {
 
 /// Applies `f` to every item, in any order, and returns the results in the order of the items. The first error wins.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
-    if items.len() <= 1 || threads() == 1 {
+    map_on(threads(), items, f)
+}
+
+/// As [`map`] on so many threads.
+pub(crate) fn map_on<T: Sync, R: Send>(
+    threads: usize,
+    items: &[T],
+    f: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    if items.len() <= 1 || threads <= 1 {
         return items.iter().map(f).collect();
     }
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Result<R>)>> = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
-        for _ in 0..threads().min(items.len()) {
+        for _ in 0..threads.min(items.len()) {
             scope.spawn(|| {
                 loop {
                     let i = next.fetch_add(1, Ordering::Relaxed);

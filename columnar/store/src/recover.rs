@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::buffer::Buffer;
-use spg_types::{Error, Result, TableId};
+use spg_types::{Error, Result, SqlState, TableId};
 use spg_vfs::Vfs;
 use spg_wal::{Recovery, Transaction};
 
 use crate::apply::{Numbers, apply};
 use crate::batch_codec::read_batch;
+use crate::db_file::DbFile;
+use crate::files::Files;
+use crate::load::load;
 use crate::op::Op;
 use crate::parallel;
 use crate::seal::SEALED_ROWS_MIN;
@@ -20,25 +23,19 @@ use crate::zone::GroupStats;
 /// Appends larger than this are decoded on several threads.
 const PARALLEL_BYTES_MIN: usize = 64 << 10;
 
-/// Applies every committed transaction of the log, with the function that commits use. XX001 naming file and offset.
-pub(crate) fn replay(log: &mut Recovery, path: &Path, numbers: &Numbers) -> Result<DbSnapshot> {
-    let mut db = DbSnapshot::empty();
-    let mut expected = log.first_commit_no();
+/// Applies every committed transaction of the log that `db` does not have, with the function that commits use. XX001 naming file
+/// and offset.
+pub(crate) fn replay(
+    mut db: DbSnapshot,
+    log: &mut Recovery,
+    path: &Path,
+    numbers: &Numbers,
+) -> Result<DbSnapshot> {
     while let Some(transaction) = log.next_transaction()? {
-        if transaction.commit_no != expected {
-            return Err(Error::new(
-                spg_types::SqlState::DATA_CORRUPTED,
-                format!(
-                    "log file \"{}\" has commit {} where {expected} belongs",
-                    path.display(),
-                    transaction.commit_no
-                ),
-            ));
-        }
+        let no = transaction.commit_no;
         replay_transaction(&mut db, &transaction, numbers)
-            .map_err(|e| e.with_context(format!("commit {expected} of log file \"{}\"", path.display())))?;
-        db.commit_no = expected;
-        expected += 1;
+            .map_err(|e| e.with_context(format!("commit {no} of log file \"{}\"", path.display())))?;
+        db.commit_no = no;
     }
     Ok(db)
 }
@@ -97,13 +94,48 @@ fn decode(table: &TableSnapshot, bytes: &Buffer, from: usize) -> Result<Batch> {
     Ok(Batch { columns, len, sealed, stats, keys })
 }
 
-/// Rebuilds what a log leads to, in memory. The log is not changed.
-pub(crate) fn replay_only(vfs: Arc<dyn Vfs>, path: &Path) -> Result<DbSnapshot> {
-    let mut log = Recovery::open(vfs, path)?.ok_or_else(|| {
-        Error::new(
-            spg_types::SqlState::UNDEFINED_FILE,
-            format!("log file \"{}\" does not exist", path.display()),
-        )
-    })?;
-    replay(&mut log, path, &Numbers::default())
+/// What a log leads to.
+pub struct Replayed {
+    /// The database after the last commit.
+    pub snapshot: Arc<DbSnapshot>,
+    /// The commit that the checkpoint ended with from which the log went on; 0 without one.
+    pub baseline: u64,
+}
+
+/// Rebuilds what a log leads to, in memory, on top of the database's checkpoint where the log does not begin at the first
+/// commit. Nothing is changed.
+pub(crate) fn replay_only(vfs: Arc<dyn Vfs>, path: &Path, database: &Path) -> Result<Replayed> {
+    let files = Files::new(vfs.clone(), database);
+    let missing = || {
+        let message = format!("log file \"{}\" does not exist", path.display());
+        Error::new(SqlState::UNDEFINED_FILE, message)
+    };
+    let numbers = Numbers::default();
+    let whole = match Recovery::open(vfs.clone(), path) {
+        Ok(log) => Ok(log.ok_or_else(missing)?),
+        Err(e) if e.state() == SqlState::DATA_CORRUPTED => Err(e),
+        Err(e) => return Err(e),
+    };
+    let (mut log, db) = match (whole, DbFile::read(&*vfs, database)) {
+        (Ok(log), _) => (log, DbSnapshot::empty()),
+        (Err(_), Ok(Some(DbFile { identity, checkpoint: Some((checkpoint, image)), .. }))) => {
+            let log = Recovery::open_after(vfs, path, checkpoint.commit_no)?.ok_or_else(missing)?;
+            if log.database_id() != identity.database_id {
+                return Err(other_database(path, database));
+            }
+            (log, load(&files, &checkpoint, &image, &numbers)?.snapshot)
+        }
+        (Err(e), _) => return Err(e),
+    };
+    let baseline = db.commit_no;
+    let snapshot = Arc::new(replay(db, &mut log, path, &numbers)?);
+    Ok(Replayed { snapshot, baseline })
+}
+
+/// 55000: log and database file do not belong together.
+pub(crate) fn other_database(log: &Path, database: &Path) -> Error {
+    let (log, database) = (log.display(), database.display());
+    let message = format!("log file \"{log}\" belongs to another database than \"{database}\"");
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .with_hint("Give the log's path that belongs to this database.")
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute;
+use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use spg_types::{ColumnStats, Result, TableDef};
 
@@ -40,11 +41,34 @@ struct RowData {
     sealed: bool,
     zones: OnceLock<Vec<ColumnStats>>,
     sketches: OnceLock<Vec<Sketch>>,
+    /// Where a checkpoint has written the rows.
+    home: Mutex<Option<Place>>,
+}
+
+/// Where a row group lies on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// In a hot file: its id, and which of the file's groups.
+    Hot(u64, u32),
+    /// In a segment: its id, and which of the segment's groups.
+    Cold(u64, u32),
+}
+
+/// What a row group is put together from again.
+pub(crate) struct Restored {
+    pub(crate) columns: Vec<ArrayRef>,
+    pub(crate) len: usize,
+    pub(crate) row_ids: RowIdMap,
+    pub(crate) sealed: bool,
+    pub(crate) zones: Option<Vec<ColumnStats>>,
+    pub(crate) sketches: Option<Vec<Sketch>>,
+    pub(crate) home: Place,
+    pub(crate) deletes: Option<RoaringBitmap>,
 }
 
 /// The row ids of a group. Gaps come from rolled-back inserts and from rows that were deleted and have been cleared away.
 #[derive(Clone, Debug)]
-enum RowIdMap {
+pub(crate) enum RowIdMap {
     /// `first`, `first + 1`, ...
     Contiguous(u64),
     /// `first + offsets[i]`, ascending.
@@ -109,8 +133,43 @@ impl RowGroup {
             Some(stats) => (OnceLock::from(stats.zones), OnceLock::from(stats.sketches)),
             None => (OnceLock::new(), OnceLock::new()),
         };
-        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches };
+        let home = Mutex::new(None);
+        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches, home };
         Self { id: next_id(), data: Arc::new(data), deletes: None, live: len }
+    }
+
+    /// Rows that a checkpoint has kept.
+    pub(crate) fn restored(def: &Arc<TableDef>, from: Restored) -> Self {
+        let Restored { columns, len, row_ids, sealed, zones, sketches, home, deletes } = from;
+        let live = len - deletes.as_ref().map_or(0, |d| d.len() as usize);
+        let data = RowData {
+            def: def.clone(),
+            columns,
+            len,
+            row_ids,
+            sealed,
+            zones: zones.map_or_else(OnceLock::new, OnceLock::from),
+            sketches: sketches.map_or_else(OnceLock::new, OnceLock::from),
+            home: Mutex::new(Some(home)),
+        };
+        Self { id: next_id(), data: Arc::new(data), deletes: deletes.map(Arc::new), live }
+    }
+
+    pub(crate) fn home(&self) -> Option<Place> {
+        *self.data.home.lock()
+    }
+
+    pub(crate) fn set_home(&self, home: Place) {
+        *self.data.home.lock() = Some(home);
+    }
+
+    pub(crate) fn row_id_map(&self) -> &RowIdMap {
+        &self.data.row_ids
+    }
+
+    /// One sketch per column, computed when first asked for.
+    pub(crate) fn sketches(&self) -> &[Sketch] {
+        self.data.sketches.get_or_init(|| zone::sketches(&self.data.columns))
     }
 
     /// A number that no other content (columns and deletes) has or will have while this process lives.
@@ -202,7 +261,7 @@ impl RowGroup {
         if self.len() < SKETCHED_ROWS_MIN {
             all.add_values(&self.data.columns);
         } else {
-            all.add_sketches(self.data.sketches.get_or_init(|| zone::sketches(&self.data.columns)));
+            all.add_sketches(self.sketches());
         }
     }
 
@@ -294,6 +353,7 @@ impl RowGroup {
             sealed: self.data.sealed,
             zones: self.data.zones.clone(),
             sketches: self.data.sketches.clone(),
+            home: Mutex::new(self.home()),
         };
         Self { data: Arc::new(data), ..self.clone() }
     }
@@ -329,7 +389,8 @@ impl RowGroup {
     ) -> Self {
         let RowData { len, row_ids, sealed, .. } = &*self.data;
         let (len, row_ids, sealed) = (*len, row_ids.clone(), *sealed);
-        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches };
+        let home = Mutex::new(None);
+        let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches, home };
         Self { id: next_id(), data: Arc::new(data), ..self.clone() }
     }
 

@@ -30,6 +30,15 @@ fn mix(v: u64) -> u64 {
 }
 
 impl Sketch {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0[..]
+    }
+
+    /// `None` when there are too few or too many bytes.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Some(Self(Box::new(bytes.try_into().ok()?)))
+    }
+
     fn add_hash(&mut self, hash: u64) {
         let register = &mut self.0[(hash >> (64 - BITS)) as usize];
         let rank = ((hash << BITS) | (1 << (BITS - 1))).leading_zeros() as u8 + 1;

@@ -7,14 +7,19 @@ use std::sync::{Arc, OnceLock};
 use ahash::RandomState;
 use arc_swap::ArcSwap;
 use spg_types::{Error, Result, SqlState};
-use spg_vfs::{LockGuard, Vfs, parent_dir, with_suffix};
+use spg_vfs::{LockGuard, Vfs, parent_dir, replace_file};
 use spg_wal::{Log, Ops, Recovery};
 
 use crate::apply::Numbers;
-use crate::identity::Identity;
+use crate::backup;
+use crate::checkpoint::{Checkpoints, State, settle};
+use crate::db_file::{self, CatalogImage, CheckpointRef, DATABASE, DbFile, Identity};
+use crate::files::Files;
+use crate::load::{Loaded, load};
 use crate::lock::{LockWait, WriteGuard, WriteLock};
+use crate::parallel;
 use crate::pending::PendingCommit;
-use crate::recover;
+use crate::recover::{self, Replayed};
 use crate::snapshot::DbSnapshot;
 use crate::txn::WriteTxn;
 
@@ -28,6 +33,8 @@ pub struct StoreOptions {
     pub wal_path: PathBuf,
     /// Whether a commit is acknowledged only when it is durable. Without, a crash may lose the latest commits.
     pub synchronous_commit: bool,
+    /// A log of this many bytes leads to a checkpoint.
+    pub checkpoint_wal_bytes: u64,
     /// Microseconds since 1970-01-01 UTC.
     pub clock: fn() -> i64,
 }
@@ -40,6 +47,7 @@ pub struct Store {
     published: Arc<ArcSwap<DbSnapshot>>,
     lock: Arc<WriteLock>,
     log: OnceLock<Log>,
+    checkpoints: OnceLock<Checkpoints>,
     numbers: Numbers,
     transactions: AtomicU64,
     synchronous_commit: bool,
@@ -53,30 +61,105 @@ impl Store {
     /// holder's process id when another process has it open; 58000 when a file is of another kind or version; XX001 when one
     /// is damaged; 58030.
     pub fn open(options: StoreOptions) -> Result<Arc<Store>> {
-        let StoreOptions { vfs, db_path, wal_path, synchronous_commit, clock } = options;
-        let folder = with_suffix(&db_path, ".spg");
-        vfs.create_dir_all(&folder)?;
-        let file_lock = vfs.lock(&folder.join("lock"))?;
-        let mut recovery = open_log(&vfs, &db_path, &wal_path, clock)?;
+        let StoreOptions { vfs, db_path, wal_path, synchronous_commit, checkpoint_wal_bytes, clock } =
+            options;
+        let files = Files::new(vfs, &db_path);
+        files.create_folders()?;
+        let file_lock = files.vfs.lock(&files.folder.join("lock"))?;
+        let Opened { identity, base, mut log } = open_files(&files, &wal_path, clock)?;
         let numbers = Numbers::default();
-        let snapshot = recover::replay(&mut recovery, &wal_path, &numbers)?;
-        if let Some(torn) = recovery.cut_tail()? {
-            let kept =
-                torn.kept_in.as_ref().map_or_else(String::new, |p| format!("; kept in \"{}\"", p.display()));
-            tracing::warn!(
-                "the log \"{}\" ended in an incomplete record at offset {}: cut off {} bytes that were never acknowledged{kept}",
-                torn.log.display(),
-                torn.offset,
-                torn.bytes,
-            );
+        let Loaded { snapshot, manifest, manifest_waits: waits } = match &base {
+            Some((checkpoint, image)) => load(&files, checkpoint, image, &numbers)?,
+            None => Loaded::default(),
+        };
+        let snapshot = recover::replay(snapshot, &mut log, &wal_path, &numbers)?;
+        report_torn(&mut log)?;
+        let last = base.as_ref().map(|(checkpoint, _)| CheckpointRef { log_needed: true, ..*checkpoint });
+        if let (Some(last), Some((_, image))) = (&last, base.as_ref().filter(|(c, _)| !c.log_needed)) {
+            // From the first commit on it is.
+            backup::plain(&files, &identity, last, image)?;
         }
+        let checkpoints = Checkpoints::new(files, identity, checkpoint_wal_bytes, last, manifest, waits);
+        checkpoints.remove_strays()?;
         let store = Self::new(snapshot, numbers, synchronous_commit, clock, Some(file_lock));
         let (head, published) = (store.head.clone(), store.published.clone());
-        let log = Log::start(recovery, Box::new(move || head.store(published.load_full())))?;
-        if store.log.set(log).is_err() {
-            return Err(Error::internal("the store has two logs"));
+        let log = Log::start(log, Box::new(move || head.store(published.load_full())))?;
+        if let Some(last) = last {
+            log.remove_through(last.commit_no)?;
         }
+        Checkpoints::start(&store, &checkpoints)?;
+        if store.log.set(log).is_err() || store.checkpoints.set(checkpoints).is_err() {
+            return Err(Error::internal("the store was opened twice"));
+        }
+        store.build_indexes()?;
         Ok(store)
+    }
+
+    /// Builds the indexes that nobody has asked for yet, in the background.
+    fn build_indexes(&self) -> Result<()> {
+        let snapshot = self.published();
+        if snapshot.tables().all(|t| t.rows() == 0) {
+            return Ok(());
+        }
+        let body = move || {
+            let mut indexes: Vec<_> = snapshot.tables().flat_map(|t| t.indexes().iter().cloned()).collect();
+            drop(snapshot);
+            indexes.sort_by_key(|i| i.len());
+            for index in indexes {
+                // An error comes again to whoever uses the index.
+                let _ = index.make_ready(1);
+            }
+        };
+        let thread = std::thread::Builder::new().name("spg-index".into()).spawn(body);
+        thread.map(|_| ()).map_err(|e| Error::internal(format!("could not start the index thread: {e}")))
+    }
+
+    /// Makes the newest durable state a checkpoint, unless it is one. Readers and writers go on. 53100 or 58030 when a file could
+    /// not be written: the checkpoint before stays.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.checkpoint_on(parallel::threads())
+    }
+
+    pub(crate) fn checkpoint_on(&self, threads: usize) -> Result<()> {
+        let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else { return Ok(()) };
+        let mut state = checkpoints.state.lock();
+        self.checkpoint_with(checkpoints, &mut state, log, threads).map(|_| ())
+    }
+
+    /// The snapshot that is now a checkpoint.
+    fn checkpoint_with(
+        &self,
+        checkpoints: &Checkpoints,
+        state: &mut State,
+        log: &Log,
+        threads: usize,
+    ) -> Result<Arc<DbSnapshot>> {
+        let generation = log.generation()?;
+        let newest = self.published();
+        if state.last.is_none_or(|last| last.commit_no != newest.commit_no) {
+            log.rotate(generation)?;
+        }
+        let snapshot = self.published();
+        settle(log, generation)?;
+        checkpoints.write(state, &snapshot, &self.numbers, true, threads)?;
+        log.remove_through(snapshot.commit_no)?;
+        Ok(snapshot)
+    }
+
+    /// Writes the newest durable state into one file, which can be opened as a database; the number of its last commit. Readers
+    /// and writers go on. 58P02 when there is a file of that name; 53100, 58030.
+    pub fn backup(&self, target: &Path) -> Result<u64> {
+        let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else {
+            return Err(Error::unsupported("a database without files has no backups"));
+        };
+        // Held to the end: the files of a checkpoint stay until the next one.
+        let mut state = checkpoints.state.lock();
+        let snapshot = self.checkpoint_with(checkpoints, &mut state, log, parallel::threads())?;
+        let (next_table_id, next_index_id) = self.numbers.next_ids();
+        let image = CatalogImage::of(&snapshot, next_table_id, next_index_id);
+        let Some(last) = state.last else { return Err(Error::internal("there is no checkpoint")) };
+        backup::write(checkpoints, &last, &state.manifest, &image, target)?;
+        Ok(snapshot.commit_no)
     }
 
     /// An empty database in memory, without a log.
@@ -84,9 +167,10 @@ impl Store {
         Ok(Self::new(DbSnapshot::empty(), Numbers::default(), false, || 0, None))
     }
 
-    /// What a log leads to. The log is neither changed nor needs its database file. 58P01 when there is none.
-    pub fn replay(vfs: Arc<dyn Vfs>, wal_path: &Path) -> Result<Arc<DbSnapshot>> {
-        recover::replay_only(vfs, wal_path).map(Arc::new)
+    /// What a log leads to. Nothing is changed, and the database at `db_path` is needed only for what the log does not hold any
+    /// more. 58P01 when there is no log.
+    pub fn replay(vfs: Arc<dyn Vfs>, wal_path: &Path, db_path: &Path) -> Result<Replayed> {
+        recover::replay_only(vfs, wal_path, db_path)
     }
 
     fn new(
@@ -101,6 +185,7 @@ impl Store {
             published: Arc::new(ArcSwap::from_pointee(snapshot)),
             lock: Arc::default(),
             log: OnceLock::new(),
+            checkpoints: OnceLock::new(),
             numbers,
             transactions: AtomicU64::new(clock() as u64),
             synchronous_commit,
@@ -149,9 +234,22 @@ impl Store {
         self.log().map_or(Ok(()), |log| log.generation().map(|_| ()))
     }
 
-    /// Writes and syncs what has queued. Nothing can be committed afterwards; reads go on.
+    /// Writes and syncs what has queued, and makes it a checkpoint. Nothing can be committed afterwards; reads go on. A checkpoint
+    /// that fails is reported and nothing else: the log holds everything.
     pub fn close(&self) -> Result<()> {
-        self.log().map_or(Ok(()), Log::close)
+        let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else { return Ok(()) };
+        checkpoints.stop();
+        let mut made = self.checkpoint();
+        log.close()?;
+        if made.is_ok() {
+            let mut state = checkpoints.state.lock();
+            let newest = self.published();
+            made = checkpoints.write(&mut state, &newest, &self.numbers, false, parallel::threads());
+        }
+        if let Err(error) = made {
+            tracing::warn!("the last checkpoint failed, the next start reads the log: {error}");
+        }
+        Ok(())
     }
 
     pub(crate) fn log(&self) -> Option<&Log> {
@@ -187,6 +285,7 @@ impl Store {
         if !self.synchronous_commit {
             let queued = || self.publish_unlogged(draft);
             log.commit(generation, transaction, commit_no, time_us, streamed, ops, None, queued)?;
+            self.ask_for_checkpoint(log);
             return Ok(PendingCommit::ready());
         }
         let (pending, completer) = PendingCommit::new();
@@ -200,7 +299,14 @@ impl Store {
         });
         let queued = || self.head.store(draft);
         log.commit(generation, transaction, commit_no, time_us, streamed, ops, Some(completion), queued)?;
+        self.ask_for_checkpoint(log);
         Ok(pending)
+    }
+
+    fn ask_for_checkpoint(&self, log: &Log) {
+        if let Some(checkpoints) = self.checkpoints.get().filter(|c| log.bytes() >= c.wal_bytes) {
+            checkpoints.ask();
+        }
     }
 
     /// A transaction that changed nothing still may have seen commits that are not durable yet.
@@ -217,33 +323,61 @@ impl Store {
     }
 }
 
-/// Opens the log that belongs to the database; on the first start, creates both.
-fn open_log(vfs: &Arc<dyn Vfs>, db_path: &Path, wal_path: &Path, clock: fn() -> i64) -> Result<Recovery> {
-    let identity = Identity::read(&**vfs, db_path)?;
-    match (Recovery::open(vfs.clone(), wal_path)?, identity) {
-        (Some(log), Some(identity)) if log.database_id() == identity.database_id => Ok(log),
-        (Some(_), Some(_)) => Err(Error::new(
-            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!(
-                "log file \"{}\" belongs to another database than \"{}\"",
-                wal_path.display(),
-                db_path.display()
-            ),
-        )
-        .with_hint("Give the log's path that belongs to this database.")),
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(checkpoints) = self.checkpoints.get() {
+            checkpoints.stop();
+        }
+    }
+}
+
+/// What a start has found.
+struct Opened {
+    identity: Identity,
+    base: Option<(CheckpointRef, CatalogImage)>,
+    log: Recovery,
+}
+
+/// Opens the database file and the log that belongs to it; on the first start, creates both.
+fn open_files(files: &Files, wal_path: &Path, clock: fn() -> i64) -> Result<Opened> {
+    let vfs = &files.vfs;
+    let mut database = DbFile::read(&**vfs, &files.database)?;
+    if let Some(backup) = &database
+        && let Some(manifest) = &backup.manifest
+    {
+        backup::unpack(files, backup, manifest)?;
+        database = DbFile::read(&**vfs, &files.database)?;
+    }
+    let baseline = database.as_ref().and_then(|d| d.checkpoint.as_ref()).map_or(0, |(c, _)| c.commit_no);
+    let log = Recovery::open_after(vfs.clone(), wal_path, baseline)?;
+    match (log, database) {
+        (Some(log), Some(DbFile { identity, checkpoint, .. })) => {
+            if log.database_id() != identity.database_id {
+                return Err(recover::other_database(wal_path, &files.database));
+            }
+            Ok(Opened { identity, base: checkpoint, log })
+        }
+        (None, Some(DbFile { identity, checkpoint: Some((checkpoint, image)), .. }))
+            if !checkpoint.log_needed =>
+        {
+            vfs.create_dir_all(&parent_dir(wal_path))?;
+            let first = checkpoint.commit_no + 1;
+            let log = Recovery::create(vfs.clone(), wal_path, identity.database_id, first)?;
+            Ok(Opened { identity, base: Some((checkpoint, image)), log })
+        }
         (None, Some(_)) => Err(Error::new(
             SqlState::UNDEFINED_FILE,
             format!(
                 "log file \"{}\" of database \"{}\" does not exist",
                 wal_path.display(),
-                db_path.display()
+                files.database.display()
             ),
         )
-        .with_hint("The log holds the data: bring it back, or give its path.")),
+        .with_hint("The log holds the latest commits: bring it back, or give its path.")),
         (Some(log), None) => {
             let identity = Identity { database_id: log.database_id(), created_us: clock() };
-            identity.write(&**vfs, db_path)?;
-            Ok(log)
+            create_database_file(files, &identity)?;
+            Ok(Opened { identity, base: None, log })
         }
         (None, None) => {
             vfs.create_dir_all(&parent_dir(wal_path))?;
@@ -254,8 +388,26 @@ fn open_log(vfs: &Arc<dyn Vfs>, db_path: &Path, wal_path: &Path, clock: fn() -> 
             database_id[8..].copy_from_slice(&half(2));
             // The log first: a log without a database file is taken over, the other way round it would be missed.
             let log = Recovery::create(vfs.clone(), wal_path, database_id, 1)?;
-            Identity { database_id, created_us: clock() }.write(&**vfs, db_path)?;
-            Ok(log)
+            let identity = Identity { database_id, created_us: clock() };
+            create_database_file(files, &identity)?;
+            Ok(Opened { identity, base: None, log })
         }
     }
+}
+
+fn create_database_file(files: &Files, identity: &Identity) -> Result<()> {
+    replace_file(&*files.vfs, &files.database, &DATABASE.encode(&db_file::sections(identity, None)))
+}
+
+/// Cuts off a torn tail and says so.
+fn report_torn(log: &mut Recovery) -> Result<()> {
+    let Some(torn) = log.cut_tail()? else { return Ok(()) };
+    let kept = torn.kept_in.as_ref().map_or_else(String::new, |p| format!("; kept in \"{}\"", p.display()));
+    tracing::warn!(
+        "the log \"{}\" ended in an incomplete record at offset {}: cut off {} bytes that were never acknowledged{kept}",
+        torn.log.display(),
+        torn.offset,
+        torn.bytes,
+    );
+    Ok(())
 }

@@ -74,6 +74,23 @@ impl TableSnapshot {
         })
     }
 
+    /// A table as a checkpoint has kept it. Its indexes are built when they are first used.
+    pub(crate) fn restored(def: TableRef, groups: Vec<Arc<RowGroup>>, next_row_id: u64) -> Result<Self> {
+        let mut table = Self::new(def)?;
+        let pending = |i| IndexSnapshot::pending(&table.def, i, &groups).map(Arc::new);
+        table.indexes = table.def.indexes.iter().map(pending).collect::<Result<_>>()?;
+        table.rows = groups.iter().map(|g| g.live_rows() as u64).sum();
+        groups.iter().filter(|g| g.is_sealed()).for_each(|g| table.note_sealed(g));
+        table.groups = groups.into_iter().collect();
+        table.reserve_row_ids(next_row_id);
+        Ok(table)
+    }
+
+    /// The next row id to give out.
+    pub(crate) fn next_row_id(&self) -> u64 {
+        self.next_row_id.load(Ordering::Relaxed)
+    }
+
     /// Its definition.
     pub fn def(&self) -> &TableRef {
         &self.def
@@ -230,7 +247,7 @@ impl TableSnapshot {
             }
         }
         for (index, keys) in self.indexes.iter_mut().zip(&batch.keys) {
-            Arc::make_mut(index).insert(keys, |row| first_row_id + row as u64);
+            Arc::make_mut(index).insert(keys, |row| first_row_id + row as u64)?;
         }
         self.rows += batch.len as u64;
         self.forget_stats();
@@ -325,7 +342,7 @@ impl TableSnapshot {
             }
             let columns: Vec<usize> = index.def().columns.iter().map(|c| c.column).collect();
             let keys = index.layout().encode(&group.take(offsets, &columns)?)?;
-            Arc::make_mut(index).remove(&keys, |row| row_ids[row]);
+            Arc::make_mut(index).remove(&keys, |row| row_ids[row])?;
         }
         Ok(())
     }
@@ -404,7 +421,11 @@ impl TableSnapshot {
             });
             indexes.push(match kept {
                 Some(old) => Arc::new(old.renamed(index)),
-                None => Arc::new(self.build(fresh)?),
+                None => {
+                    let mut index = fresh;
+                    index.fill(&self.groups.iter().cloned().collect::<Vec<_>>())?;
+                    Arc::new(index)
+                }
             });
         }
         self.indexes = indexes;
@@ -466,21 +487,6 @@ impl TableSnapshot {
         for slot in &mut self.groups {
             *slot = Arc::new(slot.redefined(&self.def));
         }
-    }
-
-    /// Fills an empty index with the table's rows; keys are extracted and sorted per row group on several threads.
-    pub(crate) fn build(&self, mut index: IndexSnapshot) -> Result<IndexSnapshot> {
-        let columns: Vec<usize> = index.def().columns.iter().map(|c| c.column).collect();
-        let layout = index.layout().clone();
-        let groups: Vec<&Arc<RowGroup>> = self.groups.iter().collect();
-        let sorted = crate::parallel::map(&groups, |group| {
-            let live: Vec<u64> = (0..group.len()).filter(|o| group.is_live(*o)).map(|o| o as u64).collect();
-            let keys = layout.encode(&group.take(&live, &columns)?)?.sorted();
-            let rows: Vec<u64> = keys.row_ids(|i| group.row_id(live[i] as usize));
-            Ok((keys, rows))
-        })?;
-        index.build(sorted);
-        Ok(index)
     }
 }
 

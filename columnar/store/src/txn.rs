@@ -130,7 +130,7 @@ impl WriteTxn {
         for index in snapshot.indexes() {
             let sorted = index.layout().encode(&index.key_columns(&columns))?.sorted();
             if index.def().unique
-                && let Some(row) = index.duplicate(&sorted)
+                && let Some(row) = index.duplicate(&sorted)?
             {
                 return Err(duplicate_key(snapshot.def(), index.def(), &columns, row)?);
             }
@@ -162,7 +162,7 @@ impl WriteTxn {
             snapshot.indexes().iter().map(|i| i.def().columns.iter().map(|c| c.column).collect()).collect();
         batch.refresh_keys(&layouts, &columns)?;
         for (index, (_, keys)) in snapshot.indexes().iter().zip(&batch.keys).filter(|(i, _)| i.def().unique) {
-            if let Some(row) = index.duplicate(keys) {
+            if let Some(row) = index.duplicate(keys)? {
                 return Err(duplicate_key(snapshot.def(), index.def(), &batch.columns, row)?);
             }
         }

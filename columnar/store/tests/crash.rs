@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, Int64Array};
 use common::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use spg_store::{DbSnapshot, LockWait, PendingCommit, Store};
-use spg_types::{Result, SqlState, TableId};
+use spg_types::{Result, SqlState, SqlType, TableId, def};
 use spg_vfs::{Fault, FaultVfs, Vfs};
 
 /// One transaction of the workload: some of insert, update, delete, DDL, a bulk load now and then.
@@ -37,11 +38,25 @@ fn transaction(
                 let rows: Vec<Row> =
                     (*next_id..*next_id + n).map(|i| (i, Some(i64::from(i % 7)), Some(text(i)), 1)).collect();
                 *next_id += n;
-                txn.append(table, arrays(&rows))?;
+                let mut columns = arrays(&rows);
+                if txn.snapshot().table(table).unwrap().def().columns.len() == 5 {
+                    columns.push(columns[1].clone());
+                }
+                txn.append(table, columns)?;
             }
             6 | 7 => {
                 let gone = some_rows(txn.snapshot().table(table).unwrap(), rng, 0.2);
                 txn.delete(table, &gone)?;
+            }
+            8 if rng.random_bool(0.3) => {
+                let t = txn.snapshot().table(table).unwrap().def().clone();
+                if t.columns.len() == 4 {
+                    let value: ArrayRef =
+                        Arc::new(Int64Array::from_iter([rng.random_bool(0.5).then_some(7)]));
+                    txn.add_column(table, column("extra", SqlType::new(&def::INT8), false), value)?;
+                } else {
+                    txn.drop_column(table, 4)?;
+                }
             }
             8 => {
                 let name = format!("extra{next_id}");
@@ -91,6 +106,10 @@ fn run(disk: &FaultVfs, rng: &mut StdRng, transactions: usize) -> History {
     let mut next_id = 1;
     let mut waiting = Vec::new();
     for _ in 0..transactions {
+        if rng.random_bool(0.1) {
+            // One that fails costs nothing.
+            let _ = store.checkpoint();
+        }
         let Ok((draft, pending)) = transaction(&store, rng, &mut next_id) else { break };
         let number = draft.commit_no() + 1;
         // A number comes again when its first commit has failed.

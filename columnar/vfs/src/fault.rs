@@ -37,6 +37,8 @@ struct Plan {
     faults: Vec<(u64, Fault)>,
     /// Syncs fail while set.
     syncs_fail: bool,
+    /// Reads of files whose path contains this fail while set.
+    reads_fail: Option<String>,
     /// Bytes that all files together may take.
     capacity: Option<u64>,
     crashed: bool,
@@ -70,11 +72,17 @@ impl FaultVfs {
         let mut plan = self.plan.lock();
         plan.faults.clear();
         plan.syncs_fail = false;
+        plan.reads_fail = None;
     }
 
     /// From now on every sync fails with EIO, or no longer does.
     pub fn fail_syncs(&self, fail: bool) {
         self.plan.lock().syncs_fail = fail;
+    }
+
+    /// From now on every read of a file whose path contains `part` fails with EIO, or no longer does.
+    pub fn fail_reads(&self, part: Option<&str>) {
+        self.plan.lock().reads_fail = part.map(str::to_owned);
     }
 
     /// Limits the bytes that all files together may take: past it, writes put down what fits and fail with ENOSPC.
@@ -207,9 +215,12 @@ impl File for FaultFile {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
-        if self.vfs.crashed() {
-            return Err(fault_error(Fault::Crash, "read file", self.path()));
+        let plan = self.vfs.plan.lock();
+        let path = self.path().to_string_lossy();
+        if plan.crashed || plan.reads_fail.as_ref().is_some_and(|part| path.contains(part)) {
+            return Err(fault_error(Fault::Io, "read file", self.path()));
         }
+        drop(plan);
         self.inner.read_at(buf, offset)
     }
 

@@ -8,11 +8,13 @@
 mod error;
 mod fault;
 mod memory;
+mod mmap;
 mod real;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use spg_types::Result;
 
 pub use error::io_error;
@@ -48,6 +50,15 @@ pub trait File: Send + Sync {
 
     /// Cuts the file off at, or extends it with zeros to, `len` bytes. 58030, 53100.
     fn truncate(&self, len: u64) -> Result<()>;
+
+    /// The whole content, read as it is used where the file system can do that. The file may be removed meanwhile, but must
+    /// not be changed. 58030.
+    fn map(&self) -> Result<Bytes> {
+        let mut content = vec![0; usize::try_from(self.len()?).unwrap_or(usize::MAX)];
+        let n = self.read_at(&mut content, 0)?;
+        content.truncate(n);
+        Ok(content.into())
+    }
 
     /// Takes the exclusive lock on this file, held until the file is dropped; `false` when another holds it. 58030.
     fn try_lock(&self) -> Result<bool>;

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
 use spg_types::{Error, Result, SqlState};
 
-use crate::{File, LockGuard, Vfs, io_error};
+use crate::{File, LockGuard, Vfs, io_error, mmap};
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -156,6 +157,10 @@ impl File for RealFile {
 
     fn truncate(&self, len: u64) -> Result<()> {
         self.file.set_len(len).map_err(|e| io_error("truncate file", &self.path, &e))
+    }
+
+    fn map(&self) -> Result<Bytes> {
+        mmap::map(&self.file).map_err(|e| io_error("map file", &self.path, &e))
     }
 
     fn try_lock(&self) -> Result<bool> {

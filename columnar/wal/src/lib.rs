@@ -20,10 +20,12 @@
 mod frame;
 mod log;
 mod ops;
+mod reader;
 mod recover;
 mod thread;
 
 pub use frame::{FORMAT_VERSION, MAX_OP_BYTES};
 pub use log::{Completion, Log};
 pub use ops::{OpBody, Ops};
-pub use recover::{Recovery, TornTail, Transaction};
+pub use reader::{TornTail, Transaction};
+pub use recover::Recovery;

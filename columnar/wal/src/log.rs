@@ -1,15 +1,20 @@
 //! The log as the writer sees it: a queue that a thread of its own writes and syncs.
 
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 use spg_types::{Error, Result};
+use spg_vfs::Vfs;
 
 use crate::Recovery;
 use crate::frame::{Kind, frame_head};
 use crate::ops::{Ops, Part};
+use crate::recover::rotated_files;
 use crate::thread::Writer;
 
 /// Called once, from the log thread and in commit order: the commit is durable, or it will never be.
@@ -20,6 +25,8 @@ const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// An open log. Dropped, it writes and syncs what has queued.
 pub struct Log {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -32,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) taken: Condvar,
     /// Called under the state's lock when commits that were queued will never become durable.
     pub(crate) on_failure: Box<dyn Fn() + Send + Sync>,
+    /// Bytes in the file that is written to.
+    pub(crate) bytes: AtomicU64,
+    /// Its first commit.
+    pub(crate) first_commit_no: AtomicU64,
 }
 
 #[derive(Default)]
@@ -59,19 +70,28 @@ pub(crate) enum Item {
     Barrier(Completion),
     /// The transaction's chunks mean nothing any more.
     Abort(u64),
+    /// The next commit is to begin a new file.
+    Rotate(Rotated),
 }
+
+/// Told whether a new file has begun; an error is one of the rotation alone.
+pub(crate) type Rotated = Box<dyn FnOnce(Result<bool>) + Send>;
 
 impl Log {
     /// Goes on where recovery has ended. `on_failure` is called before the completions of commits that failed, with
     /// nothing else able to join the queue meanwhile: it takes back what builds on them.
     pub fn start(recovery: Recovery, on_failure: Box<dyn Fn() + Send + Sync>) -> Result<Log> {
-        let writer = Writer::new(recovery.finish()?);
+        let tail = recovery.finish();
+        let (vfs, path) = (tail.vfs.clone(), tail.path.clone());
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             taken: Condvar::new(),
             on_failure,
+            bytes: AtomicU64::new(tail.end),
+            first_commit_no: AtomicU64::new(tail.first_commit_no),
         });
+        let writer = Writer::new(tail);
         let thread = std::thread::Builder::new()
             .name("spg-log".into())
             .spawn({
@@ -79,7 +99,7 @@ impl Log {
                 move || writer.run(&shared)
             })
             .map_err(|e| Error::internal(format!("could not start the log thread: {e}")))?;
-        Ok(Log { shared, thread: Mutex::new(Some(thread)) })
+        Ok(Log { vfs, path, shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// The number that a transaction takes at its begin and hands in with everything it logs. The error of the
@@ -142,6 +162,36 @@ impl Log {
     /// Calls `completion` when everything queued before is durable or has failed.
     pub fn barrier(&self, generation: u64, completion: Completion) -> Result<()> {
         self.queue(generation, 0, Item::Barrier(completion), || {})
+    }
+
+    /// Bytes in the file that is written to, since it was begun.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next commit begin a new file, and waits until everything before is durable. `false` when a transaction that is
+    /// being streamed stood in the way. 58030 or 53100 when there is no new file; the old one then goes on.
+    pub fn rotate(&self, generation: u64) -> Result<bool> {
+        let (done, result) = mpsc::channel();
+        let told = move |rotated| {
+            // Nobody waits when the caller's thread is gone.
+            let _ = done.send(rotated);
+        };
+        self.queue(generation, 0, Item::Rotate(Box::new(told)), || {})?;
+        result.recv().map_err(|_| Error::internal("the log thread is gone"))?
+    }
+
+    /// Removes the files whose commits are all numbered `commit_no` or below: a checkpoint holds them.
+    pub fn remove_through(&self, commit_no: u64) -> Result<()> {
+        let files = rotated_files(&*self.vfs, &self.path)?;
+        let newest = self.shared.first_commit_no.load(Ordering::Acquire);
+        for (at, (_, file)) in files.iter().enumerate() {
+            let next = files.get(at + 1).map_or(newest, |(first, _)| *first);
+            if next <= commit_no + 1 {
+                self.vfs.remove(file)?;
+            }
+        }
+        Ok(())
     }
 
     fn queue(&self, generation: u64, bytes: usize, item: Item, queued: impl FnOnce()) -> Result<()> {

@@ -1,15 +1,18 @@
 //! The log thread: writes what has queued, syncs once for all of it, then wakes the committers.
 
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use spg_types::{Error, Result, SqlState};
-use spg_vfs::File;
+use spg_vfs::{File, Vfs, parent_dir};
 
-use crate::frame::mark_frame;
+use crate::frame::{HEAD_BYTES, HEADER_FRAME_BYTES, header_frame, mark_frame, u64_at};
 use crate::log::{Completion, Item, Shared};
 use crate::ops::Part;
+use crate::recover::{next_path, rotated_path};
 
 /// Larger parts are written from where they are instead of being copied into the write buffer.
 const COPY_BYTES_MAX: usize = 64 << 10;
@@ -21,10 +24,17 @@ const EXTEND_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 20);
 /// A streamed transaction is synced each time it has written this much, so that its commit waits for little.
 const STREAM_SYNC_BYTES: u64 = 32 << 20;
 /// How long an unacknowledged-for commit may stay unsynced.
-const LAZY_SYNC: Duration = Duration::from_millis(100);
+const LAZY_SYNC: Duration = Duration::from_millis(10);
 
 /// Where recovery has left the file.
 pub(crate) struct Tail {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) path: PathBuf,
+    pub(crate) database_id: [u8; 16],
+    /// The file's first commit.
+    pub(crate) first_commit_no: u64,
+    /// The next commit.
+    pub(crate) next_commit_no: u64,
     pub(crate) file: Arc<dyn File>,
     /// Offset after the last frame that counts; everything before is durable.
     pub(crate) end: u64,
@@ -33,6 +43,11 @@ pub(crate) struct Tail {
 }
 
 pub(crate) struct Writer {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    database_id: [u8; 16],
+    first_commit_no: u64,
+    next_commit_no: u64,
     file: Arc<dyn File>,
     /// Offset of the next frame.
     end: u64,
@@ -50,8 +65,8 @@ pub(crate) struct Writer {
     buffer: Vec<u8>,
     /// End of the last commit frame.
     commit_end: u64,
-    /// Whether commits without a completion have been written since the last sync.
-    lazy: bool,
+    /// Since when there are commits without a completion that are not synced.
+    lazy: Option<Instant>,
     /// Whether a sync has failed: nobody knows what the disk holds.
     sync_failed: bool,
 }
@@ -59,6 +74,11 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(tail: Tail) -> Self {
         Self {
+            vfs: tail.vfs,
+            path: tail.path,
+            database_id: tail.database_id,
+            first_commit_no: tail.first_commit_no,
+            next_commit_no: tail.next_commit_no,
             file: tail.file,
             end: tail.end,
             len: tail.len,
@@ -68,7 +88,7 @@ impl Writer {
             stream: None,
             buffer: Vec::new(),
             commit_end: tail.end,
-            lazy: false,
+            lazy: None,
             sync_failed: false,
         }
     }
@@ -77,8 +97,8 @@ impl Writer {
         loop {
             let mut state = shared.state.lock();
             while state.queue.is_empty() && !state.closing {
-                if self.lazy {
-                    if shared.work.wait_for(&mut state, LAZY_SYNC).timed_out() {
+                if let Some(since) = self.lazy {
+                    if shared.work.wait_until(&mut state, since + LAZY_SYNC).timed_out() {
                         break;
                     }
                 } else {
@@ -92,10 +112,11 @@ impl Writer {
             shared.taken.notify_all();
             let sync = items.is_empty();
             let mut waiting = Vec::new();
-            match self.process(items, sync, &mut waiting) {
+            match self.process(shared, items, sync, &mut waiting) {
                 Ok(()) => waiting.into_iter().for_each(|done| done(Ok(()))),
                 Err((error, unprocessed)) => self.fail(shared, &error, waiting, unprocessed),
             }
+            shared.bytes.store(self.end, Ordering::Relaxed);
             if closing && sync {
                 self.close(shared);
                 return;
@@ -106,6 +127,7 @@ impl Writer {
     /// Writes the items and syncs as they ask. On an error, what has not been looked at.
     fn process(
         &mut self,
+        shared: &Shared,
         items: Vec<Item>,
         sync: bool,
         waiting: &mut Vec<Completion>,
@@ -119,12 +141,18 @@ impl Writer {
             for item in items.by_ref() {
                 match item {
                     Item::Frame { transaction, head, parts, completion, commit } => {
-                        self.lazy |= commit && completion.is_none();
+                        if commit && completion.is_none() && self.lazy.is_none() {
+                            self.lazy = Some(Instant::now());
+                        }
                         waiting.extend(completion);
                         self.frame(transaction, &head, &parts, commit)?;
                     }
                     Item::Barrier(completion) => waiting.push(completion),
                     Item::Abort(transaction) => self.abort(transaction)?,
+                    Item::Rotate(done) => {
+                        let rotated = self.rotate(shared, waiting)?;
+                        done(rotated);
+                    }
                 }
             }
             self.flush()?;
@@ -132,7 +160,10 @@ impl Writer {
                 self.extend();
             }
             let streamed = self.end - self.durable >= STREAM_SYNC_BYTES;
-            if !waiting.is_empty() || streamed || (sync && self.lazy) {
+            if !waiting.is_empty()
+                || streamed
+                || self.lazy.is_some_and(|since| sync || since.elapsed() >= LAZY_SYNC)
+            {
                 self.sync()?;
             }
             Ok(())
@@ -151,6 +182,7 @@ impl Writer {
         parts.iter().try_for_each(|part| self.put(part.bytes()))?;
         if commit {
             self.commit_end = self.end;
+            self.next_commit_no = u64_at(head, HEAD_BYTES + 8) + 1;
         }
         Ok(())
     }
@@ -198,7 +230,7 @@ impl Writer {
 
     fn sync(&mut self) -> Result<()> {
         self.sync_file()?;
-        self.lazy = false;
+        self.lazy = None;
         self.durable = self.end;
         self.acknowledged = self.commit_end;
         Ok(())
@@ -241,12 +273,12 @@ impl Writer {
         state.generation += 1;
         state.failure = Some(error.clone());
         let lost: Vec<Item> = unprocessed.into_iter().chain(mem::take(&mut state.queue)).collect();
-        let lazy_lost =
-            self.lazy || lost.iter().any(|i| matches!(i, Item::Frame { commit: true, completion: None, .. }));
+        let lazy_lost = self.lazy.is_some()
+            || lost.iter().any(|i| matches!(i, Item::Frame { commit: true, completion: None, .. }));
         if !full || lazy_lost || cut.is_err() {
             state.read_only = Some(read_only_error(error));
         }
-        self.lazy = false;
+        self.lazy = None;
         state.queued_bytes = 0;
         (shared.on_failure)();
         drop(state);
@@ -255,8 +287,57 @@ impl Writer {
             Item::Frame { completion, .. } => completion,
             Item::Barrier(completion) => Some(completion),
             Item::Abort(_) => None,
+            Item::Rotate(done) => {
+                done(Err(error.clone()));
+                None
+            }
         }));
         failed.into_iter().for_each(|done| done(Err(error.clone())));
+    }
+
+    /// Gives the file the name of a finished one and begins the next. Outer errors are failures of the log.
+    fn rotate(&mut self, shared: &Shared, waiting: &mut Vec<Completion>) -> Result<Result<bool>> {
+        if self.stream.is_some() || self.next_commit_no == self.first_commit_no {
+            return Ok(Ok(self.stream.is_none()));
+        }
+        let next = next_path(&self.path);
+        let dir = parent_dir(&self.path);
+        let begin = || -> Result<Arc<dyn File>> {
+            let header = header_frame(self.database_id, self.next_commit_no)?;
+            let file = self.vfs.create(&next)?;
+            file.try_lock()?;
+            file.write_at(&header, 0)?;
+            file.sync_all()?;
+            self.vfs.sync_dir(&dir)?;
+            Ok(file)
+        };
+        let file = match begin() {
+            Ok(file) => file,
+            Err(error) => {
+                // The old file goes on; a start finds no half-made one, or removes it.
+                let _ = self.vfs.remove(&next);
+                return Ok(Err(error));
+            }
+        };
+        self.flush()?;
+        self.sync()?;
+        waiting.drain(..).for_each(|done| done(Ok(())));
+        let renamed = self
+            .vfs
+            .rename(&self.path, &rotated_path(&self.path, self.first_commit_no))
+            .and_then(|()| self.vfs.rename(&next, &self.path))
+            .and_then(|()| self.vfs.sync_dir(&dir));
+        if renamed.is_err() {
+            // Nobody knows under which names the next start finds the files: nothing more may be acknowledged.
+            self.sync_failed = true;
+            renamed?;
+        }
+        self.first_commit_no = self.next_commit_no;
+        let len = HEADER_FRAME_BYTES as u64;
+        (self.file, self.end, self.len, self.durable) = (file, len, len, len);
+        (self.acknowledged, self.commit_end, self.marked) = (len, len, len);
+        shared.first_commit_no.store(self.first_commit_no, Ordering::Release);
+        Ok(Ok(true))
     }
 
     /// Leaves a mark that covers every frame, and no zeros after it.

@@ -26,6 +26,8 @@ pub struct Config {
     pub admin_password: Option<String>,
     /// Whether commits are acknowledged only once they are on disk.
     pub synchronous_commit: bool,
+    /// A log of this many bytes leads to a checkpoint.
+    pub checkpoint_wal_bytes: u64,
     /// Defaults of settings, by name.
     pub settings: Vec<(String, String)>,
 }
@@ -42,6 +44,7 @@ impl Default for Config {
             admin_user: "bench".into(),
             admin_password: None,
             synchronous_commit: true,
+            checkpoint_wal_bytes: 1 << 30,
             settings: vec![],
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spg_session::{Credentials, Instance, InstanceConfig, Session, SessionOptions};
-use spg_store::{Store, StoreOptions};
+use spg_store::{Replayed, Store, StoreOptions};
 use spg_types::Result;
 use spg_vfs::{MemoryVfs, RealVfs, Vfs};
 
@@ -45,6 +45,7 @@ impl Database {
             db_path: config.db_path,
             wal_path: config.wal_path,
             synchronous_commit: config.synchronous_commit,
+            checkpoint_wal_bytes: config.checkpoint_wal_bytes,
             clock: now_us,
         })?;
         let instance = Instance::new(InstanceConfig {
@@ -114,7 +115,17 @@ impl Database {
         self.instance.terminate_sessions();
     }
 
-    /// Writes what is left to write and syncs the log.
+    /// Makes the newest state a checkpoint: a start then needs only the log after it.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.instance.store().checkpoint()
+    }
+
+    /// Writes the newest state into one file that can be opened as a database; the number of its last commit.
+    pub fn backup(&self, target: &Path) -> Result<u64> {
+        self.instance.store().backup(target)
+    }
+
+    /// Writes what is left to write, syncs the log and makes a last checkpoint.
     pub fn close(&self) -> Result<()> {
         self.instance.store().close()
     }
@@ -123,19 +134,22 @@ impl Database {
 /// What a log held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplaySummary {
-    /// Commits applied.
+    /// The commit of the checkpoint that the log was applied to; 0 when the log is whole.
+    pub baseline: u64,
+    /// The last commit; those after the baseline were applied.
     pub commits: u64,
     /// Schema, name and rows of every table.
     pub tables: Vec<(String, String, u64)>,
 }
 
-/// Rebuilds catalog and data from a log alone, in memory, and says what was there. The log is not changed.
-pub fn replay_only(wal: &Path) -> Result<ReplaySummary> {
-    let snapshot = Store::replay(Arc::new(RealVfs), wal)?;
+/// Rebuilds catalog and data from a log, in memory, and says what was there. The database at `db` gives its checkpoint where the
+/// log does not go back to the first commit. Nothing is changed.
+pub fn replay_only(wal: &Path, db: &Path) -> Result<ReplaySummary> {
+    let Replayed { snapshot, baseline } = Store::replay(Arc::new(RealVfs), wal, db)?;
     let mut tables: Vec<_> =
         snapshot.tables().map(|t| (t.def().schema.clone(), t.def().name.clone(), t.rows())).collect();
     tables.sort();
-    Ok(ReplaySummary { commits: snapshot.commit_no(), tables })
+    Ok(ReplaySummary { baseline, commits: snapshot.commit_no(), tables })
 }
 
 fn now_us() -> i64 {

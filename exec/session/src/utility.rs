@@ -118,6 +118,24 @@ impl Session {
         }
     }
 
+    /// 42501 for users without all rights.
+    fn refuse_unless_superuser(&mut self, message: &str) -> Result<()> {
+        let user = self.user.clone();
+        if self.snapshot().role(&user).is_some_and(|r| r.superuser) {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+    }
+
+    /// 25001 inside a transaction block.
+    fn refuse_in_block(&self, statement: &str) -> Result<()> {
+        if !self.in_block() {
+            return Ok(());
+        }
+        let message = format!("{statement} cannot run inside a transaction block");
+        Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message))
+    }
+
     fn plain_utility(&mut self, u: &Utility, running: &Running, client: &mut dyn Client) -> Result<Started> {
         match u {
             Utility::Begin(modes) => self.begin(*modes, client),
@@ -191,18 +209,26 @@ impl Session {
             Utility::CreateRole { .. } | Utility::AlterRole { .. } | Utility::DropRole { .. } => {
                 self.role(u, running, client)
             }
-            Utility::Checkpoint => Err(Error::unsupported("CHECKPOINT is not supported")
-                .with_hint("Every commit is in the log; the log is the only file so far.")),
+            Utility::Checkpoint => {
+                self.refuse_unless_superuser(
+                    "must be superuser or have privileges of pg_checkpoint to do CHECKPOINT",
+                )?;
+                let store = self.instance.store.clone();
+                blocking(client, || store.checkpoint())??;
+                done("CHECKPOINT")
+            }
+            Utility::Backup(path) => {
+                self.refuse_unless_superuser("must be superuser to do BACKUP DATABASE")?;
+                self.refuse_in_block("BACKUP DATABASE")?;
+                let store = self.instance.store.clone();
+                blocking(client, || store.backup(path.as_ref()))??;
+                done("BACKUP")
+            }
             // The write path keeps statistics and merges small batches as it goes.
             Utility::Vacuum { .. } => done("VACUUM"),
             Utility::Analyze { .. } => done("ANALYZE"),
             Utility::DiscardAll => {
-                if self.in_block() {
-                    return Err(Error::new(
-                        SqlState::ACTIVE_SQL_TRANSACTION,
-                        "DISCARD ALL cannot run inside a transaction block",
-                    ));
-                }
+                self.refuse_in_block("DISCARD ALL")?;
                 self.statements.clear();
                 self.cursors.clear();
                 self.settings.reset_all();

@@ -8,6 +8,8 @@ use sqlparser::tokenizer::Token;
 /// A statement with a tree of our own.
 #[derive(Clone, Debug)]
 pub enum Own {
+    /// BACKUP DATABASE TO a file on the server.
+    Backup(String),
     /// CHECKPOINT.
     Checkpoint,
     /// COPY.
@@ -107,6 +109,13 @@ pub(crate) fn parse(p: &mut Parser) -> Parsed<Option<Own>> {
         _ => return Ok(None),
     };
     match word.as_str() {
+        "backup" => {
+            p.next_token();
+            if !eat(p, "database") || !eat(p, "to") {
+                return refuse(p);
+            }
+            string(p).map(|path| Some(Own::Backup(path)))
+        }
         "checkpoint" => {
             p.next_token();
             Ok(Some(Own::Checkpoint))

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 /// Every variable that is read.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "SPG_PG_ADDR",
     "SPG_ADMIN_USER",
     "SPG_ADMIN_PASSWORD",
@@ -13,6 +13,7 @@ const NAMES: [&str; 8] = [
     "SPG_QUERY_TIMEOUT_MS",
     "SPG_HOT_TIER_BYTES",
     "SPG_SYNCHRONOUS_COMMIT",
+    "SPG_CHECKPOINT_WAL_BYTES",
 ];
 
 /// PostgreSQL's limit on names, bytes.
@@ -28,6 +29,7 @@ pub(crate) struct Environment {
     pub(crate) query_timeout_ms: u64,
     pub(crate) hot_tier_bytes: u64,
     pub(crate) synchronous_commit: bool,
+    pub(crate) checkpoint_wal_bytes: u64,
 }
 
 impl Environment {
@@ -71,6 +73,11 @@ impl Environment {
                     _ => None,
                 })?
                 .unwrap_or(true),
+            checkpoint_wal_bytes: read
+                .value("SPG_CHECKPOINT_WAL_BYTES", "a whole number of bytes, at least 65536", |v| {
+                    number(v, 1 << 16, u64::MAX)
+                })?
+                .unwrap_or(1 << 30),
         })
     }
 }
@@ -159,6 +166,7 @@ mod tests {
             ("SPG_QUERY_TIMEOUT_MS", "1s"),
             ("SPG_HOT_TIER_BYTES", "4GB"),
             ("SPG_SYNCHRONOUS_COMMIT", "maybe"),
+            ("SPG_CHECKPOINT_WAL_BYTES", "0"),
         ] {
             let e = read(&[(name, value)]).err().unwrap();
             assert!(e.starts_with(&format!("{name} is {value:?}; it takes ")), "{e}");

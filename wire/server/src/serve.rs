@@ -35,8 +35,14 @@ pub(crate) fn run(args: &Args, environment: &Environment) -> Result<()> {
     }
     let config = config(args, environment);
     if let Some(wal) = &args.replay_only {
-        let found = spg_embedded::replay_only(wal)?;
-        println!("{}: {} commits, {} tables", wal.display(), found.commits, found.tables.len());
+        let found = spg_embedded::replay_only(wal, &args.db_path)?;
+        if found.baseline > 0 {
+            println!("{}: checkpoint at commit {}", args.db_path.display(), found.baseline);
+        }
+        let applied = found.commits - found.baseline;
+        let last = found.commits;
+        println!("{}: {applied} commits applied, up to commit {last}", wal.display());
+        println!("{} tables", found.tables.len());
         for (schema, table, rows) in found.tables {
             println!("{schema}.{table}: {rows} rows");
         }
@@ -60,6 +66,7 @@ fn config(args: &Args, environment: &Environment) -> Config {
         admin_user: environment.admin_user.clone(),
         admin_password: environment.admin_password.clone(),
         synchronous_commit: environment.synchronous_commit,
+        checkpoint_wal_bytes: environment.checkpoint_wal_bytes,
         settings: vec![("max_connections".to_owned(), environment.max_connections.to_string())],
     }
 }

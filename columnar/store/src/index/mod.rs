@@ -5,10 +5,14 @@ pub(crate) mod layout;
 mod tree;
 
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
+use parking_lot::Mutex;
 use spg_types::{Datum, IndexDef, Result, TableDef};
+
+use crate::parallel;
+use crate::row_group::RowGroup;
 
 use keys::{ByteKeys, KeyArray};
 use layout::{KeyBatch, KeyBound, KeyLayout, Keys, SortedKeys, each_keys};
@@ -19,7 +23,22 @@ use tree::{RangeRows, Tree};
 pub struct IndexSnapshot {
     def: Arc<IndexDef>,
     layout: Arc<KeyLayout>,
-    tree: AnyTree,
+    tree: TreeState,
+}
+
+#[derive(Clone, Debug)]
+enum TreeState {
+    Ready(AnyTree),
+    /// The index of a table as a start has found it: built when it is first used, or in the background before.
+    Pending(Arc<PendingTree>),
+}
+
+#[derive(Debug)]
+struct PendingTree {
+    rows: u64,
+    /// What is to be indexed; empty once it is.
+    groups: Mutex<Vec<Arc<RowGroup>>>,
+    built: OnceLock<Result<AnyTree>>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,7 +147,69 @@ impl Iterator for IndexRange {
 impl IndexSnapshot {
     pub(crate) fn new(table: &TableDef, def: &IndexDef) -> Result<Self> {
         let layout = KeyLayout::of_index(table, def)?;
-        Ok(Self { def: Arc::new(def.clone()), tree: AnyTree::new(&layout), layout: Arc::new(layout) })
+        let tree = TreeState::Ready(AnyTree::new(&layout));
+        Ok(Self { def: Arc::new(def.clone()), tree, layout: Arc::new(layout) })
+    }
+
+    /// The index of rows that are there already; built when it is first used.
+    pub(crate) fn pending(table: &TableDef, def: &IndexDef, groups: &[Arc<RowGroup>]) -> Result<Self> {
+        let layout = Arc::new(KeyLayout::of_index(table, def)?);
+        let pending = PendingTree {
+            rows: groups.iter().map(|g| g.live_rows() as u64).sum(),
+            groups: Mutex::new(groups.to_vec()),
+            built: OnceLock::new(),
+        };
+        Ok(Self { def: Arc::new(def.clone()), tree: TreeState::Pending(Arc::new(pending)), layout })
+    }
+
+    /// Builds it now, on so many threads, unless that was done.
+    pub(crate) fn make_ready(&self, threads: usize) -> Result<()> {
+        self.tree_on(threads).map(|_| ())
+    }
+
+    fn tree(&self) -> Result<&AnyTree> {
+        self.tree_on(parallel::threads())
+    }
+
+    fn tree_on(&self, threads: usize) -> Result<&AnyTree> {
+        match &self.tree {
+            TreeState::Ready(tree) => Ok(tree),
+            TreeState::Pending(pending) => {
+                let build = || {
+                    let groups = std::mem::take(&mut *pending.groups.lock());
+                    self.built_from(&groups, threads)
+                };
+                pending.built.get_or_init(build).as_ref().map_err(Clone::clone)
+            }
+        }
+    }
+
+    fn tree_mut(&mut self) -> Result<&mut AnyTree> {
+        if let TreeState::Pending(_) = &self.tree {
+            let tree = self.tree()?.clone();
+            self.tree = TreeState::Ready(tree);
+        }
+        match &mut self.tree {
+            TreeState::Ready(tree) => Ok(tree),
+            TreeState::Pending(_) => Err(spg_types::Error::internal("an index is not ready")),
+        }
+    }
+
+    /// Fills an empty index with the live rows of groups; keys are extracted and sorted per group on several threads.
+    pub(crate) fn fill(&mut self, groups: &[Arc<RowGroup>]) -> Result<()> {
+        self.tree = TreeState::Ready(self.built_from(groups, parallel::threads())?);
+        Ok(())
+    }
+
+    fn built_from(&self, groups: &[Arc<RowGroup>], threads: usize) -> Result<AnyTree> {
+        let columns: Vec<usize> = self.def.columns.iter().map(|c| c.column).collect();
+        let runs = parallel::map_on(threads, groups, |group| {
+            let live: Vec<u64> = (0..group.len()).filter(|o| group.is_live(*o)).map(|o| o as u64).collect();
+            let keys = self.layout.encode(&group.take(&live, &columns)?)?.sorted();
+            let rows: Vec<u64> = keys.row_ids(|i| group.row_id(live[i] as usize));
+            Ok((keys, rows))
+        })?;
+        Ok(AnyTree::built(&self.layout, &runs))
     }
 
     /// Its definition.
@@ -138,7 +219,10 @@ impl IndexSnapshot {
 
     /// Rows in it, those with NULL keys included.
     pub fn len(&self) -> u64 {
-        each_tree!(&self.tree, t => t.len())
+        match &self.tree {
+            TreeState::Ready(tree) => each_tree!(tree, t => t.len()),
+            TreeState::Pending(pending) => pending.rows,
+        }
     }
 
     /// Whether it has no rows.
@@ -148,7 +232,11 @@ impl IndexSnapshot {
 
     /// Bytes of memory that it takes.
     pub fn bytes(&self) -> usize {
-        each_tree!(&self.tree, t => t.bytes())
+        let tree = match &self.tree {
+            TreeState::Ready(tree) => Some(tree),
+            TreeState::Pending(pending) => pending.built.get().and_then(|built| built.as_ref().ok()),
+        };
+        tree.map_or(0, |tree| each_tree!(tree, t => t.bytes()))
     }
 
     /// The rows whose key columns equal `key`, one value per column, each of its column's representation (decimals in the
@@ -159,7 +247,7 @@ impl IndexSnapshot {
             return Ok(rows);
         }
         let key = self.layout.key(key)?;
-        with_keys!(&self.tree, &key, (tree, keys) => {
+        with_keys!(self.tree()?, &key, (tree, keys) => {
             tree.rows_of(keys.get(0), |row| {
                 rows.push(row);
                 true
@@ -179,7 +267,7 @@ impl IndexSnapshot {
     pub fn range(&self, lower: Bound<&[Datum]>, upper: Bound<&[Datum]>, reverse: bool) -> Result<IndexRange> {
         let Some(lower) = self.bound(lower, true)? else { return Ok(IndexRange(AnyRange::Empty)) };
         let Some(upper) = self.bound(upper, false)? else { return Ok(IndexRange(AnyRange::Empty)) };
-        Ok(IndexRange(match (&self.tree, lower, upper) {
+        Ok(IndexRange(match (self.tree()?, lower, upper) {
             (AnyTree::U64(t), KeyBound::U64(l), KeyBound::U64(u)) => AnyRange::U64(t.range(l, u, reverse)),
             (AnyTree::U128(t), KeyBound::U128(l), KeyBound::U128(u)) => {
                 AnyRange::U128(t.range(l, u, reverse))
@@ -217,7 +305,7 @@ impl IndexSnapshot {
     pub fn probe_batch(&self, columns: &[ArrayRef]) -> Result<ProbeMatches> {
         let sorted = self.layout.encode_probe(columns)?.sorted();
         let mut matches = ProbeMatches::default();
-        with_keys!(&self.tree, &sorted.keys, (tree, keys) => {
+        with_keys!(self.tree()?, &sorted.keys, (tree, keys) => {
             let mut finger = tree.finger();
             for i in (0..sorted.len()).filter(|i| !sorted.is_null(*i)) {
                 let probe = sorted.row(i) as u32;
@@ -235,7 +323,7 @@ impl IndexSnapshot {
     pub fn first_missing(&self, columns: &[ArrayRef]) -> Result<Option<usize>> {
         let sorted = self.layout.encode_probe(columns)?.sorted();
         let mut missing: Option<usize> = None;
-        with_keys!(&self.tree, &sorted.keys, (tree, keys) => {
+        with_keys!(self.tree()?, &sorted.keys, (tree, keys) => {
             let mut finger = tree.finger();
             for i in (0..sorted.len()).filter(|i| !sorted.is_null(*i)) {
                 if i > 0 && keys.get(i - 1) == keys.get(i) && missing.is_none() {
@@ -265,16 +353,16 @@ impl IndexSnapshot {
     }
 
     /// The first row of the batch whose key another row of the batch or of the index has. Only for unique indexes.
-    pub(crate) fn duplicate(&self, sorted: &SortedKeys) -> Option<usize> {
+    pub(crate) fn duplicate(&self, sorted: &SortedKeys) -> Result<Option<usize>> {
         each_keys!(&sorted.keys, keys => {
             let twins = (1..keys.len()).filter(|i| keys.get(i - 1) == keys.get(*i) && !sorted.is_null(*i));
             if let Some(i) = twins.map(|i| sorted.row(i)).min() {
-                return Some(i);
+                return Ok(Some(i));
             }
         });
-        with_keys!(&self.tree, &sorted.keys, (tree, keys) => {
+        with_keys!(self.tree()?, &sorted.keys, (tree, keys) => {
             if keys.is_empty() || tree.last_key().is_none_or(|last| last < keys.get(0)) {
-                return None;
+                return Ok(None);
             }
             let mut finger = tree.finger();
             for i in (0..keys.len()).filter(|i| !sorted.is_null(*i)) {
@@ -284,58 +372,42 @@ impl IndexSnapshot {
                     false
                 });
                 if found {
-                    return Some(sorted.row(i));
+                    return Ok(Some(sorted.row(i)));
                 }
             }
-            None
-        }, None)
+            Ok(None)
+        }, Ok(None))
     }
 
     /// Adds the rows of a batch.
-    pub(crate) fn insert(&mut self, sorted: &SortedKeys, row_id: impl Fn(usize) -> u64) {
+    pub(crate) fn insert(&mut self, sorted: &SortedKeys, row_id: impl Fn(usize) -> u64) -> Result<()> {
         let rows = sorted.row_ids(row_id);
-        with_keys!(&mut self.tree, &sorted.keys, (tree, keys) => tree.insert_sorted(keys, &rows), ());
+        with_keys!(self.tree_mut()?, &sorted.keys, (tree, keys) => tree.insert_sorted(keys, &rows), ());
+        Ok(())
     }
 
     /// Removes rows, given their keys.
-    pub(crate) fn remove(&mut self, batch: &KeyBatch, row_id: impl Fn(usize) -> u64) {
-        with_keys!(&mut self.tree, &batch.keys, (tree, keys) => {
+    pub(crate) fn remove(&mut self, batch: &KeyBatch, row_id: impl Fn(usize) -> u64) -> Result<()> {
+        with_keys!(self.tree_mut()?, &batch.keys, (tree, keys) => {
             for i in 0..keys.len() {
                 tree.remove(keys.get(i), row_id(i));
             }
         }, ());
-    }
-
-    /// Fills an empty index from runs that are each sorted by key and row.
-    pub(crate) fn build(&mut self, runs: Vec<(SortedKeys, Vec<u64>)>) {
-        macro_rules! merged {
-            ($tree:ident, $kind:path) => {{
-                let runs = runs.iter().filter_map(|(keys, rows)| match &keys.keys {
-                    $kind(k) => Some((k, rows.as_slice())),
-                    _ => None,
-                });
-                let (keys, rows) = merge_runs(&runs.collect::<Vec<_>>());
-                $tree.insert_sorted(&keys, &rows);
-            }};
-        }
-        match &mut self.tree {
-            AnyTree::U64(tree) => merged!(tree, Keys::U64),
-            AnyTree::U128(tree) => merged!(tree, Keys::U128),
-            AnyTree::Bytes(tree) => merged!(tree, Keys::Bytes),
-        }
+        Ok(())
     }
 
     /// A row that `counts` and whose key a row before it has too.
-    pub(crate) fn any_duplicate(&self, counts: impl Fn(u64) -> bool) -> Option<u64> {
-        each_tree!(&self.tree, tree => {
+    pub(crate) fn any_duplicate(&self, counts: impl Fn(u64) -> bool) -> Result<Option<u64>> {
+        each_tree!(self.tree()?, tree => {
             let mut range = tree.range(Bound::Unbounded, Bound::Unbounded, false);
-            range.first_duplicate(counts)
+            Ok(range.first_duplicate(counts))
         })
     }
 
     /// The same index without rows.
     pub(crate) fn emptied(&self) -> Self {
-        Self { def: self.def.clone(), layout: self.layout.clone(), tree: AnyTree::new(&self.layout) }
+        let tree = TreeState::Ready(AnyTree::new(&self.layout));
+        Self { def: self.def.clone(), layout: self.layout.clone(), tree }
     }
 
     /// The same rows under a definition that differs in name only.
@@ -376,6 +448,27 @@ fn merge_runs<K: KeyArray>(runs: &[(&K, &[u64])]) -> (K, Vec<u64>) {
 }
 
 impl AnyTree {
+    /// Of runs that are each sorted by key and row.
+    fn built(layout: &KeyLayout, runs: &[(SortedKeys, Vec<u64>)]) -> Self {
+        macro_rules! merged {
+            ($tree:ident, $kind:path) => {{
+                let runs = runs.iter().filter_map(|(keys, rows)| match &keys.keys {
+                    $kind(k) => Some((k, rows.as_slice())),
+                    _ => None,
+                });
+                let (keys, rows) = merge_runs(&runs.collect::<Vec<_>>());
+                $tree.insert_sorted(&keys, &rows);
+            }};
+        }
+        let mut tree = Self::new(layout);
+        match &mut tree {
+            AnyTree::U64(tree) => merged!(tree, Keys::U64),
+            AnyTree::U128(tree) => merged!(tree, Keys::U128),
+            AnyTree::Bytes(tree) => merged!(tree, Keys::Bytes),
+        }
+        tree
+    }
+
     fn new(layout: &KeyLayout) -> Self {
         match layout.kind {
             layout::KeyKind::U64 => AnyTree::U64(Tree::default()),

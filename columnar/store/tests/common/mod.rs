@@ -147,6 +147,7 @@ pub fn open(vfs: Arc<dyn Vfs>) -> spg_types::Result<Arc<Store>> {
         db_path: "d/spg.db".into(),
         wal_path: "d/wal.log".into(),
         synchronous_commit: true,
+        checkpoint_wal_bytes: 1 << 30,
         clock: || 1_000_000,
     })
 }

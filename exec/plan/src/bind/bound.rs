@@ -460,29 +460,67 @@ pub struct Comment {
 #[allow(missing_docs)]
 pub enum Utility {
     Begin(TransactionModes),
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
-    SetTransaction { modes: TransactionModes, session: bool },
-    Set { scope: SetScope, name: String, value: SetValue },
+    SetTransaction {
+        modes: TransactionModes,
+        session: bool,
+    },
+    Set {
+        scope: SetScope,
+        name: String,
+        value: SetValue,
+    },
     Show(String),
     ShowAll,
     Reset(String),
     ResetAll,
     Deallocate(String),
     DeallocateAll,
-    Declare { name: String, hold: bool, binary: bool, query: Box<Query> },
-    Fetch { name: String, count: CursorFetch, is_move: bool },
+    Declare {
+        name: String,
+        hold: bool,
+        binary: bool,
+        query: Box<Query>,
+    },
+    Fetch {
+        name: String,
+        count: CursorFetch,
+        is_move: bool,
+    },
     Close(String),
     CloseAll,
-    CreateRole { name: String, if_not_exists: bool, options: RoleOptions },
-    AlterRole { name: String, options: RoleOptions },
-    DropRole { names: Vec<String>, if_exists: bool },
+    CreateRole {
+        name: String,
+        if_not_exists: bool,
+        options: RoleOptions,
+    },
+    AlterRole {
+        name: String,
+        options: RoleOptions,
+    },
+    DropRole {
+        names: Vec<String>,
+        if_exists: bool,
+    },
     Checkpoint,
-    Vacuum { tables: Vec<TableRef>, full: bool, analyze: bool },
-    Analyze { tables: Vec<TableRef> },
+    /// BACKUP DATABASE TO a file on the server.
+    Backup(String),
+    Vacuum {
+        tables: Vec<TableRef>,
+        full: bool,
+        analyze: bool,
+    },
+    Analyze {
+        tables: Vec<TableRef>,
+    },
     DiscardAll,
     DiscardPlans,
     DiscardTemp,
@@ -490,8 +528,13 @@ pub enum Utility {
     Comment(Comment),
     Listen(String),
     Unlisten(Option<String>),
-    Notify { channel: String, payload: Option<String> },
-    LockTable { tables: Vec<TableRef> },
+    Notify {
+        channel: String,
+        payload: Option<String>,
+    },
+    LockTable {
+        tables: Vec<TableRef>,
+    },
 }
 
 impl CreateTable {

@@ -20,6 +20,7 @@ impl Binder<'_> {
     pub(super) fn own(&mut self, own: &Own) -> Result<BoundKind> {
         let utility = match own {
             Own::Copy(copy) => return self.copy(copy),
+            Own::Backup(path) => Utility::Backup(path.clone()),
             Own::Checkpoint => Utility::Checkpoint,
             Own::Fetch(f) => self.fetch(f)?,
             Own::Role(role) => self.role(role)?,
