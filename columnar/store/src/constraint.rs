@@ -65,7 +65,7 @@ pub(crate) fn duplicate_key(
     let message = format!("duplicate key value violates unique constraint \"{}\"", index.name);
     Ok(Error::new(SqlState::UNIQUE_VIOLATION, message)
         .with_detail(format!("Key {text} already exists."))
-        .with_table(&def.name)
+        .with_relation(&def.schema, &def.name)
         .with_constraint(&index.name))
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn check_unique(table: &TableSnapshot, index: &IndexSnapshot) -> Resu
     let message = format!("could not create unique index \"{}\"", index.def().name);
     Err(Error::new(SqlState::UNIQUE_VIOLATION, message)
         .with_detail(format!("Key {text} is duplicated."))
-        .with_table(&table.def().name)
+        .with_relation(&table.def().schema, &table.def().name)
         .with_constraint(&index.def().name))
 }
 
@@ -156,7 +156,7 @@ fn check_referencing(
         );
         Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
             .with_detail(format!("Key {text} is not present in table \"{}\".", referenced.def().name))
-            .with_table(&table.def().name)
+            .with_relation(&table.def().schema, &table.def().name)
             .with_constraint(&key.name))
     };
     // New rows are at the end.
@@ -220,7 +220,7 @@ fn check_referenced(db: &DbSnapshot, table: TableId, columns: &[usize], values: 
             );
             return Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
                 .with_detail(format!("Key {text} is still referenced from table \"{}\".", referencing.name))
-                .with_table(&referencing.name)
+                .with_relation(&referencing.schema, &referencing.name)
                 .with_constraint(&key.name));
         }
     }

@@ -21,6 +21,7 @@ struct Fields {
     hint: Option<String>,
     position: Option<usize>,
     context: Option<String>,
+    schema: Option<String>,
     table: Option<String>,
     column: Option<String>,
     constraint: Option<String>,
@@ -80,6 +81,12 @@ impl Error {
         self
     }
 
+    /// This error with its table and the table's schema set.
+    #[must_use]
+    pub fn with_relation(self, schema: &str, table: &str) -> Self {
+        self.with_schema(schema).with_table(table)
+    }
+
     optional_fields! {
         /// More about the problem.
         detail, with_detail;
@@ -87,6 +94,8 @@ impl Error {
         hint, with_hint;
         /// Where it happened ("COPY lineitem, line 3, column l_tax").
         context, with_context;
+        /// The schema of the table concerned.
+        schema, with_schema;
         /// The table concerned.
         table, with_table;
         /// The column concerned.

@@ -82,6 +82,8 @@ pub(crate) trait SqlFloat:
 {
     fn infinite(self) -> bool;
     fn zero(self) -> bool;
+    /// Whether it is not a number.
+    fn nan(self) -> bool;
 }
 
 macro_rules! sql_floats {
@@ -93,6 +95,10 @@ macro_rules! sql_floats {
         #[inline(always)]
         fn zero(self) -> bool {
             self == 0.0
+        }
+        #[inline(always)]
+        fn nan(self) -> bool {
+            self.is_nan()
         }
     })*};
 }
@@ -141,6 +147,7 @@ pub(crate) fn float_div<A: SqlFloat + Into<R>, B: SqlFloat + Into<R>, R: SqlFloa
     checked2::<A, B, R>(bind, error, |a, b| {
         let r = a.into() / b.into();
         let overflow = r.infinite() & !a.infinite();
-        (r, b.zero() | overflow | (r.zero() & !a.zero() & !b.infinite()))
+        // NaN divided by zero is NaN.
+        (r, (b.zero() & !a.nan()) | overflow | (r.zero() & !a.zero() & !b.infinite()))
     })
 }

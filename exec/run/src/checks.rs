@@ -40,7 +40,7 @@ impl RowChecks {
                 );
                 let error = Error::new(SqlState::NOT_NULL_VIOLATION, message)
                     .with_detail(self.failing_row(ctx, columns, row))
-                    .with_table(table)
+                    .with_relation(&self.table.schema, table)
                     .with_column(column);
                 return Err((error, row));
             }
@@ -60,7 +60,7 @@ impl RowChecks {
                     format!("new row for relation \"{table}\" violates check constraint \"{name}\"");
                 let error = Error::new(SqlState::CHECK_VIOLATION, message)
                     .with_detail(self.failing_row(ctx, columns, row))
-                    .with_table(table)
+                    .with_relation(&self.table.schema, table)
                     .with_constraint(name);
                 return Err((error, row));
             }

@@ -120,7 +120,7 @@ pub(crate) fn check_rows(
             let message =
                 format!("check constraint \"{name}\" of relation \"{relation}\" is violated by some row");
             return Err(Error::new(SqlState::CHECK_VIOLATION, message)
-                .with_table(relation)
+                .with_relation(&table.def().schema, relation)
                 .with_constraint(name));
         }
     }

@@ -361,5 +361,7 @@ fn refuse_nulls(session: &mut Session, id: TableId, column: usize) -> Result<()>
 /// 23502: a column that is to be NOT NULL has NULLs.
 pub(crate) fn contains_nulls(table: &TableDef, column: &str) -> Error {
     let message = format!("column \"{column}\" of relation \"{}\" contains null values", table.name);
-    Error::new(SqlState::NOT_NULL_VIOLATION, message).with_table(table.name.clone()).with_column(column)
+    Error::new(SqlState::NOT_NULL_VIOLATION, message)
+        .with_relation(&table.schema, &table.name)
+        .with_column(column)
 }

@@ -117,6 +117,7 @@ impl Session {
             registry: self.instance.registry,
             format: &format,
             param_types: &prepared.param_hints,
+            params: prepared.params,
         };
         let bound = guarded(|| spg_plan::bind::bind(statement, &input))?;
         let (kind, assumptions) = match bound.kind {

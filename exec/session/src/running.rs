@@ -221,7 +221,7 @@ fn panic_error(panic: &(dyn std::any::Any + Send)) -> Error {
 pub(crate) fn is_transaction_control(utility: &Utility) -> bool {
     matches!(
         utility,
-        Utility::Begin(_)
+        Utility::Begin { .. }
             | Utility::Commit { .. }
             | Utility::Rollback { .. }
             | Utility::Savepoint(_)

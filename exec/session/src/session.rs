@@ -168,7 +168,7 @@ impl Session {
             return Ok(None);
         }
         for statement in statements {
-            let prepared = Arc::new(Prepared::new(Some(statement), vec![]));
+            let prepared = Arc::new(Prepared::simple(statement));
             let mut portal = Portal {
                 statement: prepared,
                 params: Arc::from([]),

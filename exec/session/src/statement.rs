@@ -17,6 +17,8 @@ pub(crate) struct Prepared {
     pub statement: Option<Statement>,
     /// Parameter types that the client gave.
     pub param_hints: Vec<Option<SqlType>>,
+    /// Whether it may have parameters.
+    pub params: bool,
     /// The newest plan.
     planned: Mutex<Option<Arc<Planned>>>,
 }
@@ -74,7 +76,7 @@ impl Planned {
         !matches!(
             &**bound,
             BoundKind::Utility(
-                Utility::Begin(_)
+                Utility::Begin { .. }
                     | Utility::Commit { .. }
                     | Utility::Rollback { .. }
                     | Utility::Savepoint(_)
@@ -114,7 +116,12 @@ pub(crate) fn verb_name(verb: QueryTag) -> &'static str {
 
 impl Prepared {
     pub(crate) fn new(statement: Option<Statement>, param_hints: Vec<Option<SqlType>>) -> Self {
-        Self { statement, param_hints, planned: Mutex::new(None) }
+        Self { statement, param_hints, params: true, planned: Mutex::new(None) }
+    }
+
+    /// A statement of the simple protocol, which has no parameters.
+    pub(crate) fn simple(statement: Statement) -> Self {
+        Self { params: false, ..Self::new(Some(statement), vec![]) }
     }
 
     /// The plan, if it still holds for a snapshot and the session's settings.

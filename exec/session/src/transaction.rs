@@ -57,6 +57,8 @@ struct NamedSavepoint {
     name: String,
     store: Option<Savepoint>,
     settings: SettingsMark,
+    /// READ ONLY then: it may be set anew inside the savepoint, and for no longer.
+    read_only: bool,
 }
 
 /// The session's settings at a savepoint.
@@ -66,6 +68,8 @@ pub(crate) struct SettingsMark {
     pub values: Arc<Values>,
     /// How many SET LOCAL had changed.
     pub locals: usize,
+    /// Names of the cursors there were.
+    pub cursors: Vec<String>,
 }
 
 /// A transaction, begun by BEGIN or by a statement on its own.
@@ -158,12 +162,14 @@ impl Transaction {
     /// SAVEPOINT.
     pub(crate) fn savepoint(&mut self, name: String, settings: SettingsMark) {
         let store = self.write.as_mut().map(|w| w.savepoint());
-        self.savepoints.push(NamedSavepoint { name, store, settings });
+        let read_only = self.read_only;
+        self.savepoints.push(NamedSavepoint { name, store, settings, read_only });
     }
 
     /// RELEASE: forgets the savepoint and those after it. 3B001 when there is none of that name.
     pub(crate) fn release(&mut self, name: &str) -> Result<()> {
         let at = self.find(name)?;
+        self.read_only = self.savepoints[at].read_only;
         self.savepoints.truncate(at);
         Ok(())
     }
@@ -179,6 +185,7 @@ impl Transaction {
             (Some(_), None) => return Err(Error::internal("a savepoint outlived its transaction")),
         }
         self.failed = false;
+        self.read_only = self.savepoints[at].read_only;
         Ok(self.savepoints[at].settings.clone())
     }
 

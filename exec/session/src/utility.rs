@@ -138,7 +138,10 @@ impl Session {
 
     fn plain_utility(&mut self, u: &Utility, running: &Running, client: &mut dyn Client) -> Result<Started> {
         match u {
-            Utility::Begin(modes) => self.begin(*modes, client),
+            Utility::Begin { modes, start } => {
+                self.begin(*modes, client)?;
+                done(if *start { "START TRANSACTION" } else { "BEGIN" })
+            }
             Utility::Commit { chain } => self.commit_block(*chain, client),
             Utility::Rollback { chain } => {
                 let modes = self.block_modes();
@@ -150,7 +153,11 @@ impl Session {
                 done("ROLLBACK")
             }
             Utility::Savepoint(name) => {
-                let mark = SettingsMark { values: self.settings.values(), locals: self.local_settings.len() };
+                let mark = SettingsMark {
+                    values: self.settings.values(),
+                    locals: self.local_settings.len(),
+                    cursors: self.cursors.keys().cloned().collect(),
+                };
                 self.block("SAVEPOINT")?.savepoint(name.clone(), mark);
                 done("SAVEPOINT")
             }
@@ -165,6 +172,8 @@ impl Session {
                     self.settings_changed();
                 }
                 self.local_settings.truncate(mark.locals);
+                self.cursors.retain(|name, _| mark.cursors.contains(name));
+                self.cursors.retain(|name, _| mark.cursors.contains(name));
                 done("ROLLBACK")
             }
             Utility::SetTransaction { modes, session } => self.set_transaction(*modes, *session, client),

@@ -53,6 +53,20 @@ pub(crate) fn from_parser(
     };
     match token {
         Some(token) if token.token != Token::EOF => at_token(text, token),
+        _ => at_end(text, tokens),
+    }
+}
+
+/// The error where a statement ends too early: at its semicolon, or at the end of the text.
+fn at_end(text: &str, tokens: &[TokenWithSpan]) -> Error {
+    let last = tokens.iter().rfind(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF));
+    let end = last.and_then(|t| offset(text, t.span.end)).unwrap_or(text.len());
+    let rest = text.get(end..).unwrap_or_default();
+    match rest.find(';') {
+        Some(at) if rest[..at].trim().is_empty() => {
+            let position = text[..end + at].chars().count() + 1;
+            Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \";\"").at(position)
+        }
         _ => Error::new(SqlState::SYNTAX_ERROR, "syntax error at end of input").at(text.chars().count() + 1),
     }
 }

@@ -14,7 +14,7 @@ mod statement;
 pub use own::Own;
 pub use parse::{MAX_DEPTH, parse, parse_expr};
 pub use position::offset;
-pub use rewrite::EXCLUSION_MARK;
+pub use rewrite::{EXCLUSION_MARK, NESTED_SETS};
 pub use sqlparser::ast;
 pub use sqlparser::tokenizer::Span;
 pub use statement::{Statement, Tree, fold, folded_name};

@@ -51,6 +51,9 @@ pub(crate) fn rewrite(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     exclusions(&mut out);
     interval_precisions(&mut out);
     double_stars(&mut out);
+    similar_substrings(&mut out);
+    deferrable(&mut out);
+    nested_grouping_sets(&mut out);
     out
 }
 
@@ -159,6 +162,66 @@ fn interval_precisions(tokens: &mut [TokenWithSpan]) {
     }
 }
 
+/// `[NOT] DEFERRABLE` as a mode of a transaction says nothing here: no transaction waits for a safe snapshot.
+fn deferrable(tokens: &mut Vec<TokenWithSpan>) {
+    let is = |t: &TokenWithSpan, text: &str| matches!(&t.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(text));
+    let places = written(tokens);
+    let first = |words: &[&str]| places.first().is_some_and(|&i| words.iter().any(|w| is(&tokens[i], w)));
+    let begins = first(&["begin", "start"])
+        || first(&["set"]) && places.iter().take(6).any(|&i| is(&tokens[i], "transaction"));
+    if !begins {
+        return;
+    }
+    for n in (1..places.len()).rev().filter(|&n| is(&tokens[places[n]], "deferrable")) {
+        let mut from = n;
+        if is(&tokens[places[from - 1]], "not") {
+            from -= 1;
+        }
+        if from > 0 && tokens[places[from - 1]].token == Token::Comma {
+            from -= 1;
+        }
+        tokens.drain(places[from]..=places[n]);
+        return deferrable(tokens);
+    }
+}
+
+/// GROUPING SETS inside GROUPING SETS becomes a call of that name, which the parser reads there.
+fn nested_grouping_sets(tokens: &mut Vec<TokenWithSpan>) {
+    let is = |t: &TokenWithSpan, text: &str| matches!(&t.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(text));
+    let places = written(tokens);
+    let mut inside: Option<usize> = None;
+    let mut depth = 0;
+    for n in 0..places.len() {
+        match tokens[places[n]].token {
+            Token::LParen => depth += 1,
+            Token::RParen => {
+                depth -= 1;
+                if inside.is_some_and(|at| depth < at) {
+                    inside = None;
+                }
+            }
+            _ => {}
+        }
+        let sets =
+            is(&tokens[places[n]], "grouping") && places.get(n + 1).is_some_and(|&i| is(&tokens[i], "sets"));
+        if !sets {
+            continue;
+        }
+        if inside.is_none() {
+            inside = Some(depth + 1);
+            continue;
+        }
+        let (from, to) = (places[n], places[n + 1]);
+        let name = Token::make_word(NESTED_SETS, Some('"'));
+        tokens[from].token = name;
+        tokens.drain(from + 1..=to);
+        return nested_grouping_sets(tokens);
+    }
+}
+
+/// The name of the call that GROUPING SETS inside GROUPING SETS is read as.
+pub const NESTED_SETS: &str = "\u{1}grouping sets";
+
 /// `**` without space between is one operator.
 fn double_stars(tokens: &mut Vec<TokenWithSpan>) {
     let star = |t: &TokenWithSpan| t.token == Token::Mul;
@@ -166,6 +229,41 @@ fn double_stars(tokens: &mut Vec<TokenWithSpan>) {
         if star(&tokens[at]) && star(&tokens[at - 1]) && tokens[at - 1].span.end == tokens[at].span.start {
             tokens[at - 1].token = Token::CustomBinaryOperator("**".into());
             tokens.remove(at);
+        }
+    }
+}
+
+/// `SUBSTRING(text SIMILAR pattern ESCAPE e)` is `SUBSTRING(text FROM pattern FOR e)`.
+fn similar_substrings(tokens: &mut [TokenWithSpan]) {
+    let is = |t: &TokenWithSpan, text: &str| matches!(&t.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(text));
+    if !tokens.iter().any(|t| is(t, "substring")) {
+        return;
+    }
+    let places = written(tokens);
+    for n in 1..places.len() {
+        if tokens[places[n]].token != Token::LParen || !is(&tokens[places[n - 1]], "substring") {
+            continue;
+        }
+        let mut depth = 0;
+        let mut similar = None;
+        for m in n..places.len() {
+            let t = &tokens[places[m]];
+            match &t.token {
+                Token::LParen => depth += 1,
+                Token::RParen if depth == 1 => break,
+                Token::RParen => depth -= 1,
+                _ if depth == 1 && is(t, "similar") => {
+                    let to = places.get(m + 1).is_some_and(|&i| is(&tokens[i], "to"));
+                    similar = (!to).then_some(m);
+                }
+                _ if depth == 1 && is(t, "escape") => {
+                    if let Some(s) = similar.take() {
+                        tokens[places[s]] = word("FROM", &tokens[places[s]].clone());
+                        tokens[places[m]] = word("FOR", &tokens[places[m]].clone());
+                    }
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -209,6 +307,12 @@ fn exclusions(tokens: &mut Vec<TokenWithSpan>) {
             _ => false,
         });
         let Some(open) = open else { continue };
+        // Only a frame has an exclusion.
+        let framed =
+            places[open..n].iter().any(|&i| ["rows", "range", "groups"].iter().any(|u| is(&tokens[i], u)));
+        if !framed {
+            continue;
+        }
         let (from, to) = (places[n], places[n + length - 1]);
         tokens.drain(from..=to);
         let first = places[open + 1];

@@ -88,6 +88,7 @@ fn fields(severity: &str, e: &Error) -> Vec<(u8, String)> {
         (b'H', e.hint()),
         (b'P', position.as_deref()),
         (b'W', e.context()),
+        (b's', e.schema()),
         (b't', e.table()),
         (b'c', e.column()),
         (b'n', e.constraint()),
@@ -224,7 +225,7 @@ mod tests {
             .with_detail("d")
             .with_hint("h")
             .with_context("w")
-            .with_table("t")
+            .with_relation("s", "t")
             .with_constraint("n")
             .at(7);
         let mut out = vec![];
@@ -240,6 +241,7 @@ mod tests {
             ('H', "h"),
             ('P', "7"),
             ('W', "w"),
+            ('s', "s"),
             ('t', "t"),
             ('n', "n"),
         ];

@@ -134,3 +134,22 @@ fn malformed_parameters_are_refused() {
         assert_eq!(m[1].field('C').unwrap(), state, "{ty} {value:?}");
     }
 }
+
+#[test]
+fn bind_counts_formats() {
+    let server = Server::start();
+    let mut c = server.connect();
+    let parse = message(b'P', b"\0select 1, 2\0\0\0");
+    for (formats, answer) in [(0, "12DCZ"), (1, "12DCZ"), (2, "12DCZ"), (3, "1EZ")] {
+        let mut bind = b"\0\0\0\0\0\0".to_vec();
+        bind.extend(u16::to_be_bytes(formats));
+        bind.extend(vec![0; 2 * usize::from(formats)]);
+        let m = c.ask(&[parse.clone(), message(b'B', &bind), execute(0), sync()].concat());
+        assert_eq!(tags(&m), answer, "{formats} formats: {m:?}");
+        if let Some(error) = m.iter().find(|m| m.tag == 'E') {
+            let text = String::from_utf8_lossy(&error.body).into_owned();
+            assert!(text.contains("C08P01"), "{text}");
+            assert!(text.contains("bind message has 3 result formats but query has 2 columns"), "{text}");
+        }
+    }
+}

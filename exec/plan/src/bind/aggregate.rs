@@ -130,14 +130,6 @@ impl Binder<'_> {
                 format!("{}(*) must be used to call a parameterless aggregate function", function.name);
             return Err(self.error_at(span, SqlState::WRONG_OBJECT_TYPE, message));
         }
-        if function.ordered_set != !f.within_group.is_empty() {
-            let message = if function.ordered_set {
-                format!("WITHIN GROUP is required for ordered-set aggregate {}", function.name)
-            } else {
-                format!("{} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", function.name)
-            };
-            return Err(self.error_at(span, SqlState::WRONG_OBJECT_TYPE, message));
-        }
         if function.ordered_set && distinct {
             return Err(self.error_at(span, SqlState::SYNTAX_ERROR, "cannot use DISTINCT with WITHIN GROUP"));
         }
@@ -160,6 +152,14 @@ impl Binder<'_> {
             .collect();
         let (at, args, compatible) =
             self.resolve(Callee::Function(function.name), &parameters, args, span)?;
+        if function.ordered_set != !f.within_group.is_empty() {
+            let message = if function.ordered_set {
+                format!("WITHIN GROUP is required for ordered-set aggregate {}", function.name)
+            } else {
+                format!("{} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", function.name)
+            };
+            return Err(self.error_at(span, SqlState::WRONG_OBJECT_TYPE, message));
+        }
         if distinct && order_by.iter().any(|(e, ..)| !args.contains(e)) {
             return Err(self.error_at(
                 span,
@@ -216,13 +216,17 @@ impl Binder<'_> {
                 "GROUPING must have fewer than 32 arguments",
             ));
         }
+        let first = match &f.args {
+            ast::FunctionArguments::List(list) => list.args.first().map(|a| a.span()),
+            _ => None,
+        };
         let level = self.level();
         if !level.clause.allows_aggregates() {
             let message = format!("grouping operations are not allowed in {}", level.clause.name());
             return Err(self.error_at(span, SqlState::GROUPING_ERROR, message));
         }
         let id = self.col();
-        self.level().groupings.push(GroupingCall { id, args, span });
+        self.level().groupings.push(GroupingCall { id, args, span: first.unwrap_or(span) });
         Ok(Expr::Column { id, ty: SqlType::new(&def::INT4) })
     }
 
@@ -288,7 +292,7 @@ impl Binder<'_> {
         let mut columns = |b: &mut Self, list: &[ast::Expr]| {
             list.iter().map(|e| b.group_key(e, targets, keys)).collect::<Result<Vec<usize>>>()
         };
-        match item {
+        match &nested_sets(item).unwrap_or_else(|| item.clone()) {
             ast::Expr::Tuple(parts) if parts.is_empty() => {
                 *has_sets = true;
                 Ok(vec![vec![]])
@@ -316,6 +320,8 @@ impl Binder<'_> {
                 *has_sets = true;
                 let mut sets = vec![];
                 for list in lists {
+                    let list: Vec<ast::Expr> =
+                        list.iter().map(|e| nested_sets(e).unwrap_or_else(|| e.clone())).collect();
                     match &list[..] {
                         [
                             one @ (ast::Expr::Rollup(_)
@@ -334,7 +340,7 @@ impl Binder<'_> {
                 }
                 Ok(sets)
             }
-            other => Ok(vec![[columns(self, std::slice::from_ref(other))?].concat()]),
+            _ => Ok(vec![[columns(self, std::slice::from_ref(item))?].concat()]),
         }
     }
 
@@ -375,6 +381,30 @@ impl Binder<'_> {
             return Err(self.error_at(span, SqlState::WINDOWING_ERROR, message));
         }
         Ok(())
+    }
+}
+
+/// ROLLUP and CUBE inside GROUPING SETS, which the parser takes for calls.
+fn nested_sets(e: &ast::Expr) -> Option<ast::Expr> {
+    let ast::Expr::Function(f) = e else { return None };
+    let name = spg_sql::folded_name(&f.name);
+    let ast::FunctionArguments::List(list) = &f.args else { return None };
+    let parts = list
+        .args
+        .iter()
+        .map(|a| match a {
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Tuple(parts))) => {
+                Some(parts.clone())
+            }
+            ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(e)) => Some(vec![e.clone()]),
+            _ => None,
+        })
+        .collect::<Option<Vec<_>>>()?;
+    match &name[..] {
+        [name] if name == "rollup" => Some(ast::Expr::Rollup(parts)),
+        [name] if name == "cube" => Some(ast::Expr::Cube(parts)),
+        [name] if name == spg_sql::NESTED_SETS => Some(ast::Expr::GroupingSets(parts)),
+        _ => None,
     }
 }
 

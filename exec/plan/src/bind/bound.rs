@@ -459,7 +459,11 @@ pub struct Comment {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Utility {
-    Begin(TransactionModes),
+    /// `start`: written START TRANSACTION.
+    Begin {
+        modes: TransactionModes,
+        start: bool,
+    },
     Commit {
         chain: bool,
     },

@@ -70,7 +70,26 @@ impl Binder<'_> {
                 let cuts = context == CastContext::Explicit && to.def.category == Category::String;
                 let read = if cuts { to.bare() } else { to };
                 let read = if read.is(&def::UNKNOWN) { SqlType::new(&def::TEXT) } else { read };
-                let constant = Expr::Const { value: self.read_text(&text, read)?, ty: read };
+                let constant = match self.read_text(&text, read) {
+                    Ok(value) => Expr::Const { value, ty: read },
+                    Err(error) => {
+                        let bare = read.bare();
+                        // A value that the type has, but not under its modifier, is an error of the statement's run.
+                        let value = match read.modifier {
+                            Modifier::Declared(_) if !read.is(&def::INTERVAL) => {
+                                self.read_text(&text, bare).ok()
+                            }
+                            _ => None,
+                        };
+                        match (value, self.input.registry.cast(read.def, read.def)) {
+                            (Some(value), Some(cast)) => {
+                                let input = Box::new(Expr::Const { value, ty: bare });
+                                Expr::Cast { input, cast, ty: read, explicit: false }
+                            }
+                            _ => return Err(self.at_literal(error, &text)),
+                        }
+                    }
+                };
                 if cuts { self.apply_modifier(constant, to, context) } else { Ok(constant) }
             }
             Expr::Param { index, .. } => {

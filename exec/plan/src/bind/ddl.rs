@@ -176,7 +176,7 @@ impl Binder<'_> {
             let column = self.column_def(c)?;
             if table.column(&column.name).is_some() {
                 let message = format!("column \"{}\" specified more than once", column.name);
-                return Err(self.error_at(c.name.span, SqlState::DUPLICATE_COLUMN, message));
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
             }
             table.columns.push(column);
         }
@@ -225,7 +225,7 @@ impl Binder<'_> {
 
     fn column_def(&mut self, c: &ast::ColumnDef) -> Result<ColumnDef> {
         let name = fold(&c.name);
-        let ty = sql_type(&c.data_type).map_err(|e| self.locate(e, c.name.span))?;
+        let ty = sql_type(&c.data_type).map_err(|e| self.locate_type(e, &c.data_type, c.name.span))?;
         let mut column = ColumnDef { name, ty, not_null: false, default: None };
         let mut nullable = false;
         for option in &c.options {
@@ -587,7 +587,11 @@ impl Binder<'_> {
                 return Ok(actions);
             }
             O::RenameColumn { old_column_name, new_column_name } => {
-                let column = self.altered_column(table, old_column_name)?;
+                let old = fold(old_column_name);
+                let Some(column) = table.column(&old) else {
+                    let message = format!("column \"{old}\" does not exist");
+                    return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+                };
                 let name = fold(new_column_name);
                 if table.column(&name).is_some() {
                     let message = format!("column \"{name}\" of relation \"{}\" already exists", table.name);

@@ -401,6 +401,7 @@ impl Binder<'_> {
         let ((plan, other_names, row, changed), _) =
             self.at_level(Namespace::default(), Clause::From, |b| {
                 let (plan, all, other_names) = b.with_others((Plan::Scan(scan), namespace), others)?;
+                b.level().met.extend(all.relations.iter().cloned());
                 b.level().namespace = all;
                 let ((row, changed), set_applies) =
                     b.in_clause(Clause::Set, |b| b.new_row(&table, &old, &update.assignments))?;
@@ -455,7 +456,7 @@ impl Binder<'_> {
             let at = b.column_of(table, column, name.span())?;
             if changed.contains(&at) {
                 let message = format!("multiple assignments to same column \"{column}\"");
-                return Err(b.error_at(name.span(), SqlState::SYNTAX_ERROR, message));
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
             }
             changed.push(at);
             Ok(at)
@@ -524,6 +525,7 @@ impl Binder<'_> {
         let namespace = Namespace::of(relation);
         let ((plan, other_names), _) = self.at_level(Namespace::default(), Clause::From, |b| {
             let (plan, all, other_names) = b.with_others((Plan::Scan(scan), namespace), others)?;
+            b.level().met.extend(all.relations.iter().cloned());
             b.level().namespace = all;
             let plan = b.matching(plan, delete.selection.as_ref(), (!others.is_empty()).then_some(row_id))?;
             Ok((plan, other_names))
@@ -559,7 +561,7 @@ pub(super) fn new_values(table: &TableRef, ids: &[ColId], name: String) -> Relat
             origin: Some((table.clone(), at)),
         })
         .collect();
-    Relation { name, schema: Some(table.schema.clone()), hidden_name: None, columns }
+    Relation { name, schema: Some(table.schema.clone()), hidden_name: None, nullable: false, columns }
 }
 
 fn other_columns(namespace: &Namespace) -> Vec<NamedExpr> {

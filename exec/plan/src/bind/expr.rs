@@ -34,11 +34,11 @@ impl Binder<'_> {
             E::BinaryOp { left, op, right } => self.binary(e, left, op, right),
             E::UnaryOp { op, expr } => self.unary(*op, expr),
             E::Cast {
-                kind: ast::CastKind::Cast | ast::CastKind::DoubleColon,
+                kind: kind @ (ast::CastKind::Cast | ast::CastKind::DoubleColon),
                 expr,
                 data_type,
                 format: None,
-            } => self.cast(expr, data_type),
+            } => self.cast(expr, data_type, *kind == ast::CastKind::DoubleColon),
             E::IsNull(x) => self.is_null(x, false),
             E::IsNotNull(x) => self.is_null(x, true),
             E::IsTrue(x) => self.truth(x, "IS TRUE", false, false),
@@ -141,7 +141,7 @@ impl Binder<'_> {
             None => columns.clone(),
         };
         let row = self.call(Callee::Function("row"), columns, span)?;
-        if telling.is_empty() {
+        if telling.is_empty() || !relation.nullable {
             return Ok(row);
         }
         let missing = Expr::And(telling.into_iter().map(|c| Expr::IsNull(Box::new(c))).collect());
@@ -157,10 +157,39 @@ impl Binder<'_> {
         self.explicit_cast(literal, ty, span)
     }
 
-    fn cast(&mut self, expr: &E, data_type: &ast::DataType) -> Result<Expr> {
-        let ty = sql_type(data_type).map_err(|e| self.locate(e, expr.span()))?;
+    fn cast(&mut self, expr: &E, data_type: &ast::DataType, double_colon: bool) -> Result<Expr> {
+        let span = expr.span();
+        let ty = sql_type(data_type).map_err(|e| self.locate_type(e, data_type, span))?;
         let input = self.expr(expr)?;
-        self.explicit_cast(input, ty, expr.span())
+        let from = input.ty();
+        match self.coerce(input, ty, spg_expr::CastContext::Explicit)? {
+            Some(e) => Ok(e),
+            None => {
+                let message = format!("cannot cast type {} to {}", from.def.sql_name, ty.def.sql_name);
+                let error = Error::new(SqlState::CANNOT_COERCE, message);
+                Err(match double_colon {
+                    true => self.locate_behind(error, "::", span),
+                    false => self.locate(error, span),
+                })
+            }
+        }
+    }
+
+    /// An error about a type's name that is written behind a part of the tree.
+    pub(super) fn locate_type(&self, error: Error, data_type: &ast::DataType, span: Span) -> Error {
+        let written = data_type.to_string().to_ascii_lowercase();
+        let name = written.split(['(', ' ']).next().unwrap_or_default();
+        let found = self.statement.is_some_and(|s| {
+            let text = s.source();
+            spg_sql::offset(text, span.end)
+                .and_then(|at| text.get(at..))
+                .is_some_and(|rest| rest.to_ascii_lowercase().contains(name))
+        });
+        if found && !name.is_empty() {
+            self.locate_behind(error, name, span)
+        } else {
+            self.locate(error, span)
+        }
     }
 
     fn collate(&mut self, expr: &E, collation: &ast::ObjectName) -> Result<Expr> {
@@ -224,6 +253,20 @@ impl Binder<'_> {
         }
     }
 
+    /// `error` at what comes behind an operand: its operator.
+    pub(super) fn locate_after(&self, error: Error, left: &E) -> Error {
+        let place = self.statement.and_then(|s| {
+            let text = s.source();
+            let from = spg_sql::offset(text, left.span().end)?;
+            let at = text.get(from..)?.find(|c: char| !c.is_whitespace() && c != ')')?;
+            Some(text[..from + at].chars().count() + 1)
+        });
+        match place {
+            Some(position) => error.at(position),
+            None => self.locate(error, left.span()),
+        }
+    }
+
     /// Any binary operator over bound operands.
     pub(super) fn compare(&mut self, op: &BinaryOperator, l: Expr, r: Expr, span: Span) -> Result<Expr> {
         let (symbol, negated) = symbol(op).ok_or_else(|| {
@@ -248,7 +291,8 @@ impl Binder<'_> {
                     return self.number(&format!("-{text}")).map_err(|e| self.locate(e, *span));
                 }
                 let bound = self.expr(operand)?;
-                self.call(Callee::Operator("-"), vec![bound], span)
+                self.call(Callee::Operator("-"), vec![bound], Span::empty())
+                    .map_err(|e| self.locate_before(e, "-", span))
             }
             UnaryOperator::Plus => {
                 let bound = self.expr(operand)?;
@@ -272,6 +316,34 @@ impl Binder<'_> {
                 let bound = self.expr(operand)?;
                 self.call(Callee::Operator(symbol), vec![bound], span)
             }
+        }
+    }
+
+    /// `error` at the last `symbol` before a part of the tree.
+    pub(super) fn locate_before(&self, error: Error, symbol: &str, span: Span) -> Error {
+        let place = self.statement.and_then(|s| {
+            let text = s.source();
+            let at = text.get(..spg_sql::offset(text, span.start)?)?.rfind(symbol)?;
+            Some(text[..at].chars().count() + 1)
+        });
+        match place {
+            Some(position) if error.position().is_none() => error.at(position),
+            _ => self.locate(error, span),
+        }
+    }
+
+    /// `error` at the first `symbol` behind a part of the tree.
+    fn locate_behind(&self, error: Error, symbol: &str, span: Span) -> Error {
+        let place = self.statement.and_then(|s| {
+            let text = s.source();
+            let from = spg_sql::offset(text, span.end)?;
+            // Lower case has other lengths for few letters only, none of which symbols and type names have.
+            let at = from + text.get(from..)?.to_ascii_lowercase().find(symbol)?;
+            Some(text.get(..at)?.chars().count() + 1)
+        });
+        match place {
+            Some(position) if error.position().is_none() => error.at(position),
+            _ => self.locate(error, span),
         }
     }
 
@@ -417,8 +489,9 @@ impl Binder<'_> {
         }
         if matches!(strip(right), E::Value(v) if matches!(v.value, ast::Value::Number(..) | ast::Value::Boolean(_)))
         {
-            let message = "op ANY/ALL (array) requires array on right side";
-            return Err(self.error_at(right.span(), SqlState::WRONG_OBJECT_TYPE, message));
+            let error =
+                Error::new(SqlState::WRONG_OBJECT_TYPE, "op ANY/ALL (array) requires array on right side");
+            return Err(self.locate_operator(error, x, right));
         }
         let Some(items) = self.array_items(strip(right))? else {
             return Err(self
@@ -515,7 +588,10 @@ impl Binder<'_> {
             );
             return Err(self.locate_operator(error, left, right));
         }
-        self.check_row_lengths(l.len(), r.len(), left.span())?;
+        if l.len() != r.len() {
+            let error = Error::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions");
+            return Err(self.locate_operator(error, left, right));
+        }
         self.compare_rows(op, l, r, left.span())
     }
 

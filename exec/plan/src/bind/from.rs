@@ -13,6 +13,9 @@ use super::subquery::{apply_all, filtered};
 use super::{Binder, call::Callee};
 use crate::{Join, JoinKind, NamedExpr, OutCol, Plan, Scan};
 
+/// What `join` answers when a join has no condition.
+const MISSING_CONDITION: &str = "a join needs a condition";
+
 /// A part of FROM: its rows and its names.
 pub(super) type Source = (Plan, Namespace);
 
@@ -73,7 +76,10 @@ impl Binder<'_> {
             }
             let seen = visible.clone().join(left.1.clone());
             let right = self.table_factor(&join.relation, &seen)?;
-            left = self.join(left, right, &join.join_operator)?;
+            left = self.join(left, right, &join.join_operator).map_err(|e| match e.state() {
+                SqlState::SYNTAX_ERROR => self.behind(e, join.relation.span()),
+                _ => e,
+            })?;
         }
         Ok(left)
     }
@@ -117,8 +123,13 @@ impl Binder<'_> {
                 };
                 let namespace = if *lateral { visible.clone() } else { Namespace::default() };
                 let rel = self.with_namespace(namespace, |b| b.query(subquery, Unknowns::Text))?;
-                let relation =
-                    Relation { name: String::new(), schema: None, hidden_name: None, columns: rel.columns };
+                let relation = Relation {
+                    name: String::new(),
+                    schema: None,
+                    hidden_name: None,
+                    nullable: false,
+                    columns: rel.columns,
+                };
                 let relation = self.aliased(relation, Some(alias))?;
                 Ok((rel.plan, Namespace::of(relation)))
             }
@@ -129,6 +140,7 @@ impl Binder<'_> {
                     name: String::new(),
                     schema: None,
                     hidden_name: None,
+                    nullable: false,
                     columns: namespace.columns,
                 };
                 let relation = self.aliased(relation, Some(alias))?;
@@ -169,7 +181,10 @@ impl Binder<'_> {
         if let [part] = &folded_name(name)[..]
             && let Some((plan, columns)) = self.cte_scan(part, name.span())?
         {
-            return Ok((plan, Relation { name: part.clone(), schema: None, hidden_name: None, columns }));
+            return Ok((
+                plan,
+                Relation { name: part.clone(), schema: None, hidden_name: None, nullable: false, columns },
+            ));
         }
         let table = self.table(name)?;
         let (scan, relation) = self.scan(&table);
@@ -223,6 +238,7 @@ impl Binder<'_> {
             name: table.name.clone(),
             schema: Some(table.schema.clone()),
             hidden_name: None,
+            nullable: false,
             columns,
         };
         (scan, relation)
@@ -256,7 +272,8 @@ impl Binder<'_> {
         if ordinality && let Some(last) = columns.last_mut() {
             last.name = "ordinality".into();
         }
-        let relation = Relation { name: function_name, schema: None, hidden_name: None, columns };
+        let relation =
+            Relation { name: function_name, schema: None, hidden_name: None, nullable: false, columns };
         let mut relation = self.aliased(relation, alias)?;
         relation.hidden_name = None;
         Ok((plan, Namespace::of(relation)))
@@ -347,6 +364,26 @@ impl Binder<'_> {
         if e.ty().repr() == ty.repr() { Ok(e) } else { self.represent(e, ty) }
     }
 
+    /// A join without its condition is a syntax error at what stands in the condition's place.
+    fn behind(&self, error: Error, relation: spg_sql::Span) -> Error {
+        if error.message() != MISSING_CONDITION {
+            return error;
+        }
+        let Some(statement) = self.statement else { return error };
+        let text = statement.source();
+        let end = spg_sql::offset(text, relation.end).unwrap_or(text.len());
+        let rest = text.get(end..).unwrap_or_default();
+        let next = rest.trim_start();
+        let place = text[..text.len() - next.len()].chars().count() + 1;
+        let word = next.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(next.len());
+        let token: String = next.chars().take(word.max(1)).collect();
+        let message = match token.as_str() {
+            "" => "syntax error at end of input".to_string(),
+            token => format!("syntax error at or near \"{token}\""),
+        };
+        Error::new(SqlState::SYNTAX_ERROR, message).at(place)
+    }
+
     fn join(&mut self, left: Source, right: Source, operator: &JoinOperator) -> Result<Source> {
         let (kind, constraint) = match operator {
             JoinOperator::Join(c) | JoinOperator::Inner(c) => (JoinKind::Inner, c),
@@ -360,7 +397,16 @@ impl Binder<'_> {
         if matches!(kind, JoinKind::Right | JoinKind::Full) {
             self.refuse_lateral(&left, &right)?;
         }
+        let (left, right) = match kind {
+            JoinKind::Left => (left, (right.0, right.1.nullable())),
+            JoinKind::Right => ((left.0, left.1.nullable()), right),
+            JoinKind::Full => ((left.0, left.1.nullable()), (right.0, right.1.nullable())),
+            _ => (left, right),
+        };
         match constraint {
+            JoinConstraint::None if !matches!(operator, JoinOperator::CrossJoin(_)) => {
+                Err(Error::new(SqlState::SYNTAX_ERROR, MISSING_CONDITION))
+            }
             JoinConstraint::None => {
                 let namespace = left.1.join(right.1);
                 Ok((combine(kind, left.0, right.0, vec![]), namespace))

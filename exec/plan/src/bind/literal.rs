@@ -24,6 +24,23 @@ impl Binder<'_> {
         Datum::from_column(&*builder.finish(), 0, ty)
     }
 
+    /// A literal whose type the context decides, remembering where it stands.
+    fn unknown_at(&mut self, text: &str, span: Span) -> Expr {
+        let literal = unknown(text);
+        if let Expr::Const { value: Datum::Text(text), .. } = &literal {
+            self.literals.insert(text.as_ptr(), span);
+        }
+        literal
+    }
+
+    /// An error about a literal, at its place.
+    pub(super) fn at_literal(&self, error: Error, text: &std::sync::Arc<str>) -> Error {
+        match self.literals.get(&text.as_ptr()) {
+            Some(span) => self.locate(error, *span),
+            None => error,
+        }
+    }
+
     pub(super) fn value(&mut self, value: &Value, span: Span) -> Result<Expr> {
         match value {
             Value::Null => Ok(Expr::null(SqlType::new(&def::UNKNOWN))),
@@ -32,8 +49,8 @@ impl Binder<'_> {
             Value::SingleQuotedString(s)
             | Value::EscapedStringLiteral(s)
             | Value::UnicodeStringLiteral(s)
-            | Value::NationalStringLiteral(s) => Ok(unknown(s)),
-            Value::DollarQuotedString(s) => Ok(unknown(&s.value)),
+            | Value::NationalStringLiteral(s) => Ok(self.unknown_at(s, span)),
+            Value::DollarQuotedString(s) => Ok(self.unknown_at(&s.value, span)),
             Value::Placeholder(name) => self.param(name, span),
             other => Err(self.locate(Error::unsupported(format!("literal {other} is not supported")), span)),
         }
@@ -51,6 +68,7 @@ impl Binder<'_> {
     fn param(&mut self, name: &str, span: Span) -> Result<Expr> {
         const MAX_PARAMS: usize = 65535;
         let number = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok());
+        let number = number.filter(|_| self.input.params);
         let Some(number @ 1..=MAX_PARAMS) = number else {
             return Err(self.error_at(
                 span,

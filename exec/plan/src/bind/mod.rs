@@ -53,6 +53,8 @@ pub struct BindInput<'a> {
     pub format: &'a FormatSettings,
     /// Types that the client gave `$1`, `$2`, ...; `None` and missing ones are inferred.
     pub param_types: &'a [Option<SqlType>],
+    /// Whether the statement may have parameters at all: those of the simple protocol may not.
+    pub params: bool,
 }
 
 /// Binds a statement.
@@ -74,7 +76,7 @@ pub fn assign_parameter(
     registry: &'static Registry,
     format: &FormatSettings,
 ) -> Result<spg_expr::Expr> {
-    let input = BindInput { catalog: &NoTables, registry, format, param_types: &[] };
+    let input = BindInput { catalog: &NoTables, registry, format, param_types: &[], params: false };
     let mut binder = Binder::new(&input, None);
     let from = arg.ty();
     match binder.coerce(arg, ty, spg_expr::CastContext::Assignment)? {
@@ -120,6 +122,8 @@ pub(crate) struct Binder<'a> {
     depth: usize,
     /// Some query has FOR UPDATE or FOR SHARE.
     row_locks: bool,
+    /// Where the literals stand whose type is still open, by the address of their text.
+    literals: ahash::AHashMap<*const u8, spg_sql::Span>,
 }
 
 impl<'a> Binder<'a> {
@@ -134,6 +138,7 @@ impl<'a> Binder<'a> {
             next_cte: 0,
             depth: 0,
             row_locks: false,
+            literals: ahash::AHashMap::new(),
         }
     }
 

@@ -24,7 +24,6 @@ fn name_of(e: &E) -> Option<(String, bool)> {
         },
         E::TypedString(t) => type_name(&t.data_type).map(|n| (n, false)),
         E::Interval(_) => Some(("interval".into(), false)),
-        E::Value(v) if matches!(v.value, ast::Value::Boolean(_)) => Some(("bool".into(), false)),
         E::Case { else_result, .. } => match else_result.as_deref().and_then(name_of) {
             Some((name, true)) => Some((name, true)),
             _ => Some(("case".into(), false)),

@@ -92,11 +92,43 @@ impl Binder<'_> {
         self.nested(|b| {
             b.refuse_foreign_clauses(query)?;
             b.row_locks |= !query.locks.is_empty();
+            b.check_locked(query)?;
             match &query.with {
                 None => b.body(query, unknowns),
                 Some(with) => b.with(with, |b| b.body(query, unknowns)),
             }
         })
+    }
+
+    /// FOR UPDATE OF names entries of this query's FROM; 42P01.
+    fn check_locked(&self, query: &ast::Query) -> Result<()> {
+        let SetExpr::Select(select) = &*query.body else { return Ok(()) };
+        let mut names: Vec<String> = vec![];
+        for item in &select.from {
+            for factor in std::iter::once(&item.relation).chain(item.joins.iter().map(|j| &j.relation)) {
+                match factor {
+                    ast::TableFactor::Table { alias: Some(alias), .. }
+                    | ast::TableFactor::Derived { alias: Some(alias), .. } => {
+                        names.push(spg_sql::fold(&alias.name))
+                    }
+                    ast::TableFactor::Table { name, .. } => names.extend(spg_sql::folded_name(name).pop()),
+                    // What others bring in is not looked at.
+                    _ => return Ok(()),
+                }
+            }
+        }
+        for (lock, name) in query.locks.iter().filter_map(|l| Some((l, l.of.as_ref()?))) {
+            let written = spg_sql::folded_name(name).pop().unwrap_or_default();
+            if !names.contains(&written) {
+                let what = match lock.lock_type {
+                    ast::LockType::Share => "FOR SHARE",
+                    _ => "FOR UPDATE",
+                };
+                let message = format!("relation \"{written}\" in {what} clause not found in FROM clause");
+                return Err(self.error_at(name.span(), SqlState::UNDEFINED_TABLE, message));
+            }
+        }
+        Ok(())
     }
 
     fn refuse_foreign_clauses(&self, query: &ast::Query) -> Result<()> {

@@ -38,6 +38,8 @@ pub(super) struct Relation {
     /// The table's own name where an alias hides it, for a hint.
     pub hidden_name: Option<String>,
     pub columns: Vec<ScopeColumn>,
+    /// Whether an outer join may have no row of it.
+    pub nullable: bool,
 }
 
 /// The relations of a FROM clause and what `*` and bare names mean over them.
@@ -57,6 +59,14 @@ impl Namespace {
     pub(super) fn join(mut self, other: Namespace) -> Self {
         self.relations.extend(other.relations);
         self.columns.extend(other.columns);
+        self
+    }
+
+    /// The same, where an outer join may have no row of it.
+    pub(super) fn nullable(mut self) -> Self {
+        for relation in &mut self.relations {
+            Arc::make_mut(relation).nullable = true;
+        }
         self
     }
 

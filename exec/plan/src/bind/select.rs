@@ -287,20 +287,17 @@ impl Binder<'_> {
                     on.push(at);
                 }
                 // The ON expressions must come first in ORDER BY.
-                let mut matched = 0;
-                for o in order {
-                    if on.contains(&o.target) {
-                        matched += 1;
-                    } else if matched < on.len() {
-                        let first_other = order.iter().take(on.len()).any(|o| !on.contains(&o.target));
-                        if first_other {
-                            return Err(self.error_at(
-                                targets[o.target].span,
-                                SqlState::INVALID_COLUMN_REFERENCE,
-                                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
-                            ));
-                        }
-                    }
+                let others = order.iter().position(|o| !on.contains(&o.target));
+                let late = |at: &usize| {
+                    let place = order.iter().position(|o| o.target == *at);
+                    others.is_some_and(|other| place.is_none_or(|p| p > other))
+                };
+                if let Some(i) = on.iter().position(late) {
+                    return Err(self.error_at(
+                        exprs[i].span(),
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+                    ));
                 }
                 Ok(Some(Some(on)))
             }

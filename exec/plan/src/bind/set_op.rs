@@ -20,9 +20,14 @@ impl Binder<'_> {
             SetQuantifier::None | SetQuantifier::Distinct => false,
             _ => return Err(Error::unsupported("set operations BY NAME are not supported")),
         };
+        let first = first_item(right);
         let left = self.set_expr(left, Unknowns::Keep)?;
         let right = self.set_expr(right, Unknowns::Keep)?;
-        self.combine_sets(left, right, op, all)
+        self.combine_sets(left, right, op, all).map_err(|e| match e.state() {
+            // What the columns are, not what is in them.
+            SqlState::SYNTAX_ERROR | SqlState::DATATYPE_MISMATCH => self.locate(e, first),
+            _ => e,
+        })
     }
 
     fn combine_sets(&mut self, left: Rel, right: Rel, op: &SetOperator, all: bool) -> Result<Rel> {
@@ -98,6 +103,20 @@ impl Binder<'_> {
             return Ok((side.plan, ids));
         }
         Ok((Plan::Project { input: Box::new(side.plan), exprs }, ids))
+    }
+}
+
+/// Where the first entry of a query's select list stands.
+fn first_item(body: &SetExpr) -> spg_sql::Span {
+    use spg_sql::ast::Spanned as _;
+    match body {
+        SetExpr::Select(s) => s.projection.first().map_or(spg_sql::Span::empty(), |i| i.span()),
+        SetExpr::Query(q) => first_item(&q.body),
+        SetExpr::SetOperation { left, .. } => first_item(left),
+        SetExpr::Values(v) => {
+            v.rows.first().and_then(|r| r.content.first()).map_or(spg_sql::Span::empty(), |e| e.span())
+        }
+        _ => spg_sql::Span::empty(),
     }
 }
 

@@ -137,8 +137,8 @@ impl Binder<'_> {
         let rel = self.query(query, Unknowns::Text)?;
         if rel.columns.len() != lefts.len() {
             let what = if rel.columns.len() > lefts.len() { "many" } else { "few" };
-            let message = format!("subquery has too {what} columns");
-            return Err(self.error_at(left.span(), SqlState::SYNTAX_ERROR, message));
+            let error = Error::new(SqlState::SYNTAX_ERROR, format!("subquery has too {what} columns"));
+            return Err(self.locate_after(error, left));
         }
         let rights = rel.columns.iter().map(super::scope::ScopeColumn::expr).collect();
         let compared = self.compare_rows(op, lefts, rights, left.span())?;
@@ -151,11 +151,10 @@ impl Binder<'_> {
         let columns = self.single_row(query)?;
         match &columns[..] {
             [column] => Ok(column.clone()),
-            _ => Err(self.error_at(
-                query.span(),
-                SqlState::SYNTAX_ERROR,
-                "subquery must return only one column",
-            )),
+            _ => {
+                let error = Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column");
+                Err(self.locate_before(error, "(", query.span()))
+            }
         }
     }
 

@@ -36,10 +36,10 @@ impl Binder<'_> {
     pub(super) fn utility(&mut self, statement: &ast::Statement) -> Result<BoundKind> {
         use ast::Statement as S;
         let utility = match statement {
-            S::StartTransaction { modes, statements, exception: None, modifier: None, .. }
+            S::StartTransaction { modes, begin, statements, exception: None, modifier: None, .. }
                 if statements.is_empty() =>
             {
-                Utility::Begin(transaction_modes(modes)?)
+                Utility::Begin { modes: transaction_modes(modes)?, start: !*begin }
             }
             S::Commit { chain, modifier: None, .. } => Utility::Commit { chain: *chain },
             S::Rollback { savepoint: Some(name), .. } => Utility::RollbackTo(fold(name)),
@@ -294,7 +294,7 @@ impl Binder<'_> {
         };
         let statement = Box::new(outer.with_ast(statement.clone()));
         // Errors show now, not at EXECUTE.
-        let input = super::BindInput { param_types: &param_types, ..*self.input };
+        let input = super::BindInput { param_types: &param_types, params: true, ..*self.input };
         super::bind(&statement, &input)?;
         Ok(BoundKind::Prepare(Prepare { name: fold(name), param_types, statement }))
     }

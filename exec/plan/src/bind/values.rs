@@ -33,10 +33,11 @@ impl Binder<'_> {
             let column: Vec<SqlType> = rows.iter().map(|(r, _)| r[at].ty()).collect();
             types.push(self.common_type(&column, "VALUES")?);
         }
-        for (row, _) in &mut rows {
-            for (e, ty) in row.iter_mut().zip(&types) {
-                let value = std::mem::replace(e, Expr::boolean(false));
-                *e = self.convert_to_common(value, *ty, "VALUES")?;
+        // Column by column, as errors come in PostgreSQL.
+        for (at, ty) in types.iter().enumerate() {
+            for (row, _) in &mut rows {
+                let value = std::mem::replace(&mut row[at], Expr::boolean(false));
+                row[at] = self.convert_to_common(value, *ty, "VALUES")?;
             }
         }
         let names: Vec<String> = (1..=width).map(|n| format!("column{n}")).collect();

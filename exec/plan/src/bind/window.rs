@@ -375,11 +375,14 @@ impl Binder<'_> {
             let column = Expr::Column { id: key.column, ty: key.ty };
             let operator = if preceding != key.descending { "-" } else { "+" };
             let moved = b.operator(operator, column, offset.clone(), Span::empty()).map_err(|_| {
-                let message = format!(
-                    "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {} and offset type {}",
-                    key.ty.def.sql_name,
-                    offset.ty().def.sql_name
+                use spg_types::Category::{DateTime, Numeric, Timespan};
+                let mut message = format!(
+                    "RANGE with offset PRECEDING/FOLLOWING is not supported for column type {}",
+                    key.ty.def.sql_name
                 );
+                if matches!(key.ty.def.category, DateTime | Numeric | Timespan) {
+                    message += &format!(" and offset type {}", offset.ty().def.sql_name);
+                }
                 Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
             })?;
             Ok(Some(moved))

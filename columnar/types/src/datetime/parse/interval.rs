@@ -211,6 +211,10 @@ fn words(text: &str, range: i32, style: IntervalFormat) -> Result<Sum, Fault> {
             Kind::Signed | Kind::Date | Kind::Number => {
                 let this = unit.unwrap_or_else(|| default_unit(range));
                 number(&token.text, this, &mut sum, &mut seen)?;
+                // Hours may have days before them: 1 2.
+                if this == Field::Hour {
+                    unit = Some(Field::Day);
+                }
             }
             Kind::Word if token.text == "ago" => ago = true,
             Kind::Word => unit = Some(unit_of(&token.text).ok_or(Fault::Format)?),

@@ -107,6 +107,9 @@ impl Template for NumberPattern {
                     if p.scientific {
                         return Err(syntax("\"EEEE\" must be the last pattern used"));
                     }
+                    if p.brackets && c == '9' {
+                        return Err(syntax("\"9\" must be ahead of \"PR\""));
+                    }
                     if shifted {
                         p.shift += 1;
                     }
@@ -146,10 +149,22 @@ impl Template for NumberPattern {
                 }
                 (_, 'L') => p.items.push(Item::Currency),
                 (_, '"') => {
-                    let body = &rest[1..];
-                    let end = body.find('"').unwrap_or(body.len());
-                    p.items.extend(body[..end].chars().map(Item::Literal));
-                    take = (end + 2).min(rest.len());
+                    take = 1;
+                    let mut body = rest[1..].chars();
+                    while let Some(c) = body.next() {
+                        take += c.len_utf8();
+                        match c {
+                            '"' => break,
+                            // Inside quotes, a backslash takes the next character as it is.
+                            '\\' => {
+                                if let Some(c) = body.next() {
+                                    take += c.len_utf8();
+                                    p.items.push(Item::Literal(c));
+                                }
+                            }
+                            c => p.items.push(Item::Literal(c)),
+                        }
+                    }
                 }
                 (_, '\\') if rest[1..].starts_with('"') => {
                     p.items.push(Item::Literal('"'));
