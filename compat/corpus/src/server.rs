@@ -31,6 +31,18 @@ pub struct Server {
 impl Server {
     /// Starts `binary` on an empty database with extra environment variables.
     pub fn start(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
+        // A port that was free a moment ago may be somebody else's by now.
+        const ATTEMPTS: usize = 5;
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(binary, env) {
+                Err(e) if attempt < ATTEMPTS && e.to_string().contains("in use") => attempt += 1,
+                started => return started,
+            }
+        }
+    }
+
+    fn start_once(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("spg-server-").tempdir()?;
         let port = free_port()?;
         let started = Instant::now();

@@ -511,6 +511,7 @@ arities! {
     ctx_map4 opt_map4 try_map4 map4 write4 (A a 0, B b 1, C c 2, D d 3);
     ctx_map5 opt_map5 try_map5 map5 write5 (A a 0, B b 1, C c 2, D d 3, E e 4);
     ctx_map6 opt_map6 try_map6 map6 write6 (A a 0, B b 1, C c 2, D d 3, E e 4, F g 5);
+    ctx_map7 opt_map7 try_map7 map7 write7 (A a 0, B b 1, C c 2, D d 3, E e 4, F g 5, G h 6);
 }
 
 /// A function from text to a part of that text, which then shares the argument's memory.

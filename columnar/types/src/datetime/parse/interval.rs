@@ -233,7 +233,14 @@ fn words(text: &str, range: i32, style: IntervalFormat) -> Result<Sum, Fault> {
 fn note_clock(seen: &mut Seen) -> Result<(), Fault> {
     seen.note(Field::Hour)?;
     seen.note(Field::Minute)?;
-    seen.note(Field::Second)
+    note_seconds(seen)
+}
+
+/// Seconds with their fractions.
+fn note_seconds(seen: &mut Seen) -> Result<(), Fault> {
+    seen.note(Field::Second)?;
+    seen.note(Field::Milliseconds)?;
+    seen.note(Field::Microseconds)
 }
 
 fn clock_time(text: &str, range: i32) -> Result<i64, Fault> {
@@ -259,7 +266,10 @@ fn number(text: &str, unit: Field, sum: &mut Sum, seen: &mut Seen) -> Result<(),
         return sum.add_months(sign * total).ok_or(Fault::Field);
     }
     let (value, fraction) = whole_and_fraction(text)?;
-    seen.note(unit)?;
+    match unit {
+        Field::Second if fraction != 0.0 => note_seconds(seen)?,
+        unit => seen.note(unit)?,
+    }
     sum.add(unit, value, fraction).ok_or(Fault::Field)
 }
 

@@ -62,6 +62,32 @@ pub(in crate::scalar) fn from_epoch_kernel(bind: &BindArgs<'_>) -> Result<Kernel
     try_map1::<f64, i64>(bind, from_epoch)
 }
 
+/// A zone by name, or hours and minutes east of Greenwich behind a sign; 22023.
+fn zone_of(text: &str) -> Result<jiff::tz::TimeZone> {
+    let hint = "Numeric time zones must have \"-\" or \"+\" as first character.";
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        let message = format!("invalid input syntax for type numeric time zone: \"{text}\"");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint));
+    }
+    let Some(digits) = text.strip_prefix(['+', '-']) else { return parse_time_zone(text) };
+    let mut parts = digits.split(':').map(|p| if p.is_empty() { Some(0) } else { p.parse::<i32>().ok() });
+    let fields = [parts.next().flatten(), parts.next().unwrap_or(Some(0)), parts.next().unwrap_or(Some(0))];
+    let ([Some(hours), Some(minutes), Some(seconds)], None) = (fields, parts.next()) else {
+        return parse_time_zone(text);
+    };
+    // Without colons, the last two digits are minutes.
+    let (hours, minutes) =
+        if digits.len() > 2 && !digits.contains(':') { (hours / 100, hours % 100) } else { (hours, minutes) };
+    const MAX_HOURS: i32 = 15;
+    if hours > MAX_HOURS || minutes > 59 || seconds > 59 {
+        let message = format!("numeric time zone \"{text}\" out of range");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    let east = (hours * 60 + minutes) * 60 + seconds;
+    let offset = jiff::tz::Offset::from_seconds(if text.starts_with('-') { -east } else { east });
+    offset.map(jiff::tz::TimeZone::fixed).map_err(|e| Error::internal(e.to_string()))
+}
+
 fn timestamptz7(bind: &BindArgs<'_>) -> Result<Kernel> {
     let ty = bind.return_type;
     Ok(Arc::new(move |_: &EvalContext, args: &[Column], rows: usize| -> Result<Column> {
@@ -76,7 +102,7 @@ fn timestamptz7(bind: &BindArgs<'_>) -> Result<Kernel> {
             }
             let n = |i: usize| ints[i][row & s.masks[i]];
             let local = timestamp(n(0), n(1), n(2), n(3), n(4), seconds[row & s.masks[5]])?;
-            let zone = parse_time_zone(zones.value(row & s.masks[6]))?;
+            let zone = zone_of(zones.value(row & s.masks[6]))?;
             <i64 as Ret>::push(&mut out, local_to_utc(&zone, local))?;
         }
         Ok(s.column(<i64 as Ret>::finish(out)?))

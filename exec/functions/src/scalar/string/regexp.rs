@@ -5,7 +5,7 @@ use std::sync::Arc;
 use regex::{Captures, Regex};
 use spg_expr::arity::{
     Str, opt_map2, opt_map3, opt_map4, opt_map5, opt_map6, try_map2, try_map3, try_map4, try_map5, try_map6,
-    write3, write4, write5, write6,
+    try_map7, write3, write4, write5, write6,
 };
 use spg_expr::{BindArgs, Signature};
 use spg_types::{Datum, Error, Result};
@@ -301,6 +301,15 @@ functions! {
             let p = patterns(b);
             try_map6::<Str, Str, i32, i32, i32, Str, i32>(b, move |s, pattern, start, n, end, letters| {
                 instr(&*p.get(pattern, flags_without_g(letters, "regexp_instr()")?)?, s, start, n, end, 0)
+            })
+        }),
+        sig!([TEXT, TEXT, INT4, INT4, INT4, TEXT, INT4] => INT4, |b| {
+            let p = patterns(b);
+            try_map7::<Str, Str, i32, i32, i32, Str, i32, i32>(b, move |s, pattern, start, n, end, letters, group| {
+                if group < 0 {
+                    return Err(bad_argument("subexpr", group));
+                }
+                instr(&*p.get(pattern, flags_without_g(letters, "regexp_instr()")?)?, s, start, n, end, group)
             })
         }),
     ];

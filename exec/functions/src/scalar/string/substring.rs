@@ -91,6 +91,8 @@ fn similar_parts(pattern: &str, escape: Option<char>) -> Result<String> {
     };
     match parts[..] {
         [_] => crate::pgregex::similar(pattern, Some(e)),
+        // One mark: everything behind it.
+        [before, wanted] => Ok(format!("^(?:{})({})$", body(before)?, body(wanted)?)),
         [before, wanted, after] => {
             Ok(format!("^(?:{})({})(?:{})$", body(before)?, body(wanted)?, body(after)?))
         }

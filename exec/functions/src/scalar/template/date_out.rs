@@ -199,10 +199,13 @@ fn write_part(part: Part, fill: bool, m: &Moment, out: &mut String) -> Result<bo
             name(if short { &full[..3] } else { full }, case, if short || fill { 0 } else { 9 }, out);
         }
         MonthRoman { upper } => {
-            if m.month == 0 {
+            if m.month == 0 && m.year == 0 {
                 return Ok(false);
             }
-            let roman = ROMAN_MONTHS[(m.month.rem_euclid(12) + 11) as usize % 12];
+            // Of a span without odd months, the last month of a year that is over, or the first of one that is to come.
+            let number = if m.month == 0 && m.year < 0 { 1 } else { m.month.rem_euclid(12) };
+            let number = if m.month < 0 { number + 1 } else { number };
+            let roman = ROMAN_MONTHS[(number + 11) as usize % 12];
             name(roman, if upper { Case::Upper } else { Case::Lower }, if fill { 0 } else { 4 }, out);
         }
         DayName { case, short } => {
