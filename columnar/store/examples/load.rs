@@ -130,6 +130,7 @@ fn open(dir: &Path) -> Arc<Store> {
         db_path: dir.join("spg.db"),
         wal_path: dir.join("wal.log"),
         synchronous_commit: true,
+        wal_tee: None,
         checkpoint_wal_bytes: 1 << 30,
         clock: || 0,
     })

@@ -47,7 +47,17 @@ impl Output {
     }
 }
 
-/// Writes a checkpoint with its files into one. 58P02 when there is a file of that name; 58030, 53100.
+/// 58P02 when there is a file of that name.
+pub(crate) fn refuse_taken(vfs: &dyn Vfs, target: &Path) -> Result<()> {
+    if vfs.open(target)?.is_none() {
+        return Ok(());
+    }
+    let message = format!("file \"{}\" already exists", target.display());
+    Err(Error::new(SqlState::DUPLICATE_FILE, message)
+        .with_hint("Give a name that is free, or remove the file."))
+}
+
+/// Writes a checkpoint with its files into one. 58030, 53100.
 pub(crate) fn write(
     checkpoints: &Checkpoints,
     checkpoint: &CheckpointRef,
@@ -57,11 +67,6 @@ pub(crate) fn write(
 ) -> Result<()> {
     let files = &checkpoints.files;
     let vfs = &*files.vfs;
-    if vfs.open(target)?.is_some() {
-        let message = format!("file \"{}\" already exists", target.display());
-        return Err(Error::new(SqlState::DUPLICATE_FILE, message)
-            .with_hint("Give a name that is free, or remove the file."));
-    }
     let temporary = with_suffix(target, ".tmp");
     let written = (|| {
         let mut out = Output { file: vfs.create(&temporary)?, at: 0 };

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use arc_swap::ArcSwap;
 use spg_types::{Error, Result, SqlState};
 use spg_vfs::{LockGuard, Vfs, parent_dir, replace_file};
-use spg_wal::{Log, Ops, Recovery};
+use spg_wal::{Log, Ops, Recovery, TeeOptions};
 
 use crate::apply::Numbers;
 use crate::backup;
@@ -31,6 +31,8 @@ pub struct StoreOptions {
     pub db_path: PathBuf,
     /// The log.
     pub wal_path: PathBuf,
+    /// A second copy of the log, which follows it.
+    pub wal_tee: Option<PathBuf>,
     /// Whether a commit is acknowledged only when it is durable. Without, a crash may lose the latest commits.
     pub synchronous_commit: bool,
     /// A log of this many bytes leads to a checkpoint.
@@ -61,7 +63,7 @@ impl Store {
     /// holder's process id when another process has it open; 58000 when a file is of another kind or version; XX001 when one
     /// is damaged; 58030.
     pub fn open(options: StoreOptions) -> Result<Arc<Store>> {
-        let StoreOptions { vfs, db_path, wal_path, synchronous_commit, checkpoint_wal_bytes, clock } =
+        let StoreOptions { vfs, db_path, wal_path, wal_tee, synchronous_commit, checkpoint_wal_bytes, clock } =
             options;
         let files = Files::new(vfs, &db_path);
         files.create_folders()?;
@@ -83,7 +85,14 @@ impl Store {
         checkpoints.remove_strays()?;
         let store = Self::new(snapshot, numbers, synchronous_commit, clock, Some(file_lock));
         let (head, published) = (store.head.clone(), store.published.clone());
-        let log = Log::start(log, Box::new(move || head.store(published.load_full())))?;
+        let tee = wal_tee.map(|path| TeeOptions {
+            report: Box::new({
+                let path = path.clone();
+                move |e| tracing::error!("the log's second copy \"{}\" has ended: {e}", path.display())
+            }),
+            path,
+        });
+        let log = Log::start(log, Box::new(move || head.store(published.load_full())), tee)?;
         if let Some(last) = last {
             log.remove_through(last.commit_no)?;
         }
@@ -152,6 +161,7 @@ impl Store {
         let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else {
             return Err(Error::unsupported("a database without files has no backups"));
         };
+        backup::refuse_taken(&*checkpoints.files.vfs, target)?;
         // Held to the end: the files of a checkpoint stay until the next one.
         let mut state = checkpoints.state.lock();
         let snapshot = self.checkpoint_with(checkpoints, &mut state, log, parallel::threads())?;

@@ -22,6 +22,7 @@ mod log;
 mod ops;
 mod reader;
 mod recover;
+mod tee;
 mod thread;
 
 pub use frame::{FORMAT_VERSION, MAX_OP_BYTES};
@@ -29,3 +30,4 @@ pub use log::{Completion, Log};
 pub use ops::{OpBody, Ops};
 pub use reader::{TornTail, Transaction};
 pub use recover::Recovery;
+pub use tee::TeeOptions;

@@ -15,6 +15,7 @@ use crate::Recovery;
 use crate::frame::{Kind, frame_head};
 use crate::ops::{Ops, Part};
 use crate::recover::rotated_files;
+use crate::tee::{Tee, TeeOptions};
 use crate::thread::Writer;
 
 /// Called once, from the log thread and in commit order: the commit is durable, or it will never be.
@@ -29,6 +30,12 @@ pub struct Log {
     path: PathBuf,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    tee: Mutex<Option<(Arc<Tee>, JoinHandle<()>)>>,
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn(body);
+    thread.map_err(|e| Error::internal(format!("could not start thread {name}: {e}")))
 }
 
 pub(crate) struct Shared {
@@ -80,7 +87,11 @@ pub(crate) type Rotated = Box<dyn FnOnce(Result<bool>) + Send>;
 impl Log {
     /// Goes on where recovery has ended. `on_failure` is called before the completions of commits that failed, with
     /// nothing else able to join the queue meanwhile: it takes back what builds on them.
-    pub fn start(recovery: Recovery, on_failure: Box<dyn Fn() + Send + Sync>) -> Result<Log> {
+    pub fn start(
+        recovery: Recovery,
+        on_failure: Box<dyn Fn() + Send + Sync>,
+        tee: Option<TeeOptions>,
+    ) -> Result<Log> {
         let tail = recovery.finish();
         let (vfs, path) = (tail.vfs.clone(), tail.path.clone());
         let shared = Arc::new(Shared {
@@ -91,15 +102,20 @@ impl Log {
             bytes: AtomicU64::new(tail.end),
             first_commit_no: AtomicU64::new(tail.first_commit_no),
         });
-        let writer = Writer::new(tail);
-        let thread = std::thread::Builder::new()
-            .name("spg-log".into())
-            .spawn({
-                let shared = shared.clone();
-                move || writer.run(&shared)
-            })
-            .map_err(|e| Error::internal(format!("could not start the log thread: {e}")))?;
-        Ok(Log { vfs, path, shared, thread: Mutex::new(Some(thread)) })
+        let tee = tee.map(|options| (Arc::new(Tee::default()), options));
+        let writer = Writer::new(tail, tee.as_ref().map(|(tee, _)| tee.clone()));
+        let thread = spawn("spg-log", {
+            let shared = shared.clone();
+            move || writer.run(&shared)
+        })?;
+        let tee = match tee {
+            Some((tee, options)) => {
+                let (copying, vfs) = (tee.clone(), vfs.clone());
+                Some((tee, spawn("spg-log-tee", move || copying.run(&*vfs, &options))?))
+            }
+            None => None,
+        };
+        Ok(Log { vfs, path, shared, thread: Mutex::new(Some(thread)), tee: Mutex::new(tee) })
     }
 
     /// The number that a transaction takes at its begin and hands in with everything it logs. The error of the
@@ -230,6 +246,11 @@ impl Log {
         self.shared.taken.notify_all();
         if let Some(thread) = mem::take(&mut *self.thread.lock()) {
             thread.join().map_err(|_| Error::internal("the log thread panicked"))?;
+        }
+        if let Some((tee, thread)) = mem::take(&mut *self.tee.lock()) {
+            tee.close();
+            // How it ended is reported; the log does not depend on it.
+            let _ = thread.join();
         }
         match &self.shared.state.lock().read_only {
             Some(e) => Err(e.clone()),

@@ -27,14 +27,14 @@ pub struct Recovery {
 /// The rotated files of a log, by the number of their first commit.
 pub(crate) fn rotated_files(vfs: &dyn Vfs, path: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let Some(name) = path.file_name().and_then(|n| n.to_str()) else { return Ok(Vec::new()) };
-    let number = |file: &String| {
+    let number = |file: &String| -> Option<u64> {
         let digits = file.strip_prefix(name)?.strip_prefix('.')?;
         let all = digits.len() == ROTATED_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
         if all { digits.parse().ok() } else { None }
     };
     let files = vfs.list(&parent_dir(path))?;
     let mut found: Vec<(u64, PathBuf)> =
-        files.iter().filter_map(|f| Some((number(f)?, parent_dir(path).join(f)))).collect();
+        files.iter().filter_map(number).map(|first| (first, rotated_path(path, first))).collect();
     found.sort_unstable();
     Ok(found)
 }

@@ -13,6 +13,7 @@ use crate::frame::{HEAD_BYTES, HEADER_FRAME_BYTES, header_frame, mark_frame, u64
 use crate::log::{Completion, Item, Shared};
 use crate::ops::Part;
 use crate::recover::{next_path, rotated_path};
+use crate::tee::Tee;
 
 /// Larger parts are written from where they are instead of being copied into the write buffer.
 const COPY_BYTES_MAX: usize = 64 << 10;
@@ -67,13 +68,19 @@ pub(crate) struct Writer {
     commit_end: u64,
     /// Since when there are commits without a completion that are not synced.
     lazy: Option<Instant>,
+    /// A second copy.
+    tee: Option<Arc<Tee>>,
     /// Whether a sync has failed: nobody knows what the disk holds.
     sync_failed: bool,
 }
 
 impl Writer {
-    pub(crate) fn new(tail: Tail) -> Self {
+    pub(crate) fn new(tail: Tail, tee: Option<Arc<Tee>>) -> Self {
+        if let Some(tee) = &tee {
+            tee.begin(&tail.file, tail.first_commit_no, tail.end);
+        }
         Self {
+            tee,
             vfs: tail.vfs,
             path: tail.path,
             database_id: tail.database_id,
@@ -232,6 +239,9 @@ impl Writer {
         self.sync_file()?;
         self.lazy = None;
         self.durable = self.end;
+        if let Some(tee) = &self.tee {
+            tee.durable(self.durable);
+        }
         self.acknowledged = self.commit_end;
         Ok(())
     }
@@ -257,6 +267,9 @@ impl Writer {
         self.end = to;
         self.len = to;
         self.durable = to;
+        if let Some(tee) = &self.tee {
+            tee.cut(to);
+        }
         self.marked = self.marked.min(to);
         self.commit_end = self.commit_end.min(to);
         Ok(())
@@ -336,6 +349,9 @@ impl Writer {
         let len = HEADER_FRAME_BYTES as u64;
         (self.file, self.end, self.len, self.durable) = (file, len, len, len);
         (self.acknowledged, self.commit_end, self.marked) = (len, len, len);
+        if let Some(tee) = &self.tee {
+            tee.begin(&self.file, self.first_commit_no, len);
+        }
         shared.first_commit_no.store(self.first_commit_no, Ordering::Release);
         Ok(Ok(true))
     }
@@ -357,6 +373,9 @@ impl Writer {
             .and_then(|()| self.flush())
             .and_then(|()| self.file.truncate(self.end))
             .and_then(|()| self.file.sync_data());
+        if let (Ok(()), Some(tee)) = (&closed, &self.tee) {
+            tee.durable(self.end);
+        }
         if let Err(error) = closed {
             // Every commit is durable without this; what is lost is the proof.
             shared.state.lock().failure = Some(error);

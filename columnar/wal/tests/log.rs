@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use spg_types::{Result, SqlState};
 use spg_vfs::{Fault, FaultVfs, MemoryVfs, Vfs};
-use spg_wal::{Log, OpBody, Ops, Recovery, TornTail};
+use spg_wal::{Log, OpBody, Ops, Recovery, TeeOptions, TornTail};
 
 const PATH: &str = "wal.log";
 type Transactions = Vec<(u64, Vec<Vec<u8>>)>;
@@ -18,7 +18,7 @@ type Transactions = Vec<(u64, Vec<Vec<u8>>)>;
 fn create(vfs: &Arc<dyn Vfs>) -> Result<Log> {
     let mut recovery = Recovery::create(vfs.clone(), Path::new(PATH), [7; 16], 1)?;
     assert!(recovery.next_transaction()?.is_none());
-    Log::start(recovery, Box::new(|| {}))
+    Log::start(recovery, Box::new(|| {}), None)
 }
 
 fn read(vfs: &Arc<dyn Vfs>) -> Result<(Transactions, Option<TornTail>, Recovery)> {
@@ -90,7 +90,7 @@ fn commits_chunks_undo_and_abort_are_read_back() {
     expected.extend(chunk(5));
     assert!(found == [(1, small(1)), (2, expected)]);
 
-    let log = Log::start(recovery, Box::new(|| {})).unwrap();
+    let log = Log::start(recovery, Box::new(|| {}), None).unwrap();
     commit(&log, 3, &small(3)).recv().unwrap().unwrap();
     drop(log);
     assert_eq!(read(&vfs).unwrap().0.len(), 3);
@@ -129,7 +129,7 @@ fn a_crash_anywhere_keeps_what_was_acknowledged() {
             assert_eq!((*no, list), (i as u64 + 1, &small(i as u64 + 1)), "seed {seed}");
         }
         // The log goes on from there, and what recovery has cut off stays away.
-        let log = Log::start(recovery, Box::new(|| {})).unwrap();
+        let log = Log::start(recovery, Box::new(|| {}), None).unwrap();
         let next = found.len() as u64 + 1;
         commit(&log, next, &small(next)).recv().unwrap().unwrap();
         drop(log);
@@ -177,6 +177,7 @@ fn a_failed_sync_ends_writing() {
         Box::new(move || {
             count.fetch_add(1, Ordering::Relaxed);
         }),
+        None,
     )
     .unwrap();
     commit(&log, 1, &small(1)).recv().unwrap().unwrap();
@@ -235,4 +236,141 @@ fn other_files_are_refused() {
     newer[15] = 9;
     let error = open(&newer);
     assert_eq!(error.message(), "log file \"wal.log\" has format version 9; this server reads version 3");
+}
+
+fn rotate(log: &Log) -> bool {
+    log.rotate(log.generation().unwrap()).unwrap()
+}
+
+#[test]
+fn rotated_parts_are_read_in_order_until_a_checkpoint_has_them() {
+    let memory = MemoryVfs::new();
+    let vfs: Arc<dyn Vfs> = Arc::new(memory.clone());
+    let log = create(&vfs).unwrap();
+    assert!(rotate(&log), "nothing to rotate is no obstacle");
+    for no in 1..=9 {
+        commit(&log, no, &small(no)).recv().unwrap().unwrap();
+        if no % 3 == 0 {
+            assert!(rotate(&log));
+        }
+    }
+    let generation = log.generation().unwrap();
+    log.chunk(generation, 99, ops(&small(1))).unwrap();
+    assert!(!rotate(&log), "a transaction stays in one file");
+    log.commit(generation, 99, 10, 0, 2, ops(&small(10)), None, || {}).unwrap();
+    assert!(rotate(&log));
+    let parts = |vfs: &dyn Vfs| vfs.list(Path::new(".")).unwrap().len();
+    assert_eq!(parts(&*vfs), 5);
+    log.remove_through(7).unwrap();
+    assert_eq!(parts(&*vfs), 3);
+    drop(log);
+    let read_after = |baseline| -> Result<Vec<u64>> {
+        let mut recovery = Recovery::open_after(vfs.clone(), Path::new(PATH), baseline)?.unwrap();
+        let mut found = Vec::new();
+        while let Some(t) = recovery.next_transaction()? {
+            found.push(t.commit_no);
+        }
+        Ok(found)
+    };
+    assert_eq!(read_after(6).unwrap(), [7, 8, 9, 10]);
+    assert_eq!(read_after(8).unwrap(), [9, 10]);
+    assert_eq!(read_after(10).unwrap(), [0; 0]);
+    assert!(read_after(5).unwrap_err().message().contains("begins with commit 7"));
+    assert!(read_after(11).unwrap_err().message().contains("ends with commit 10, before the checkpoint"));
+    // Every flip in a rotated part is damage, as is a part that is gone or cut.
+    let part = format!("{PATH}.{:020}", 7);
+    let good = spg_vfs::read_file(&*vfs, Path::new(&part)).unwrap().unwrap();
+    let frames = good.iter().rposition(|b| *b != 0).unwrap() + 1;
+    for at in 0..frames {
+        for mask in [0x01, 0x80, 0xff] {
+            let mut bad = good.clone();
+            bad[at] ^= mask;
+            spg_vfs::replace_file(&*vfs, Path::new(&part), &bad).unwrap();
+            let error = read_after(6).unwrap_err();
+            assert!(error.message().contains("wal.log"), "byte {at}: {error:?}");
+        }
+    }
+    spg_vfs::replace_file(&*vfs, Path::new(&part), &good[..frames - 30]).unwrap();
+    assert_eq!(read_after(6).unwrap_err().state(), SqlState::DATA_CORRUPTED);
+    vfs.remove(Path::new(&part)).unwrap();
+    assert_eq!(read_after(6).unwrap_err().state(), SqlState::DATA_CORRUPTED);
+}
+
+#[test]
+fn a_crash_at_any_operation_of_a_rotation_loses_nothing() {
+    for n in 0..40 {
+        for seed in 0..6 {
+            let disk = FaultVfs::default();
+            let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+            let log = create(&vfs).unwrap();
+            disk.fail_after(n, Fault::Crash);
+            let mut acknowledged = 0;
+            for no in 1..=4 {
+                acknowledged += u64::from(commit(&log, no, &small(no)).recv().unwrap().is_ok());
+                if let Ok(generation) = log.generation() {
+                    let _ = log.rotate(generation);
+                }
+            }
+            drop(log);
+            let image: Arc<dyn Vfs> = Arc::new(disk.crash_image(seed));
+            let (found, _, _) = read(&image).unwrap_or_else(|e| panic!("operation {n}, seed {seed}: {e:?}"));
+            assert!(found.len() as u64 >= acknowledged, "operation {n}, seed {seed}");
+            assert!(
+                found.iter().enumerate().all(|(i, (no, list))| (*no, list) == (i as u64 + 1, &small(*no)))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_second_copy_follows_and_never_stops_the_first() {
+    let disk = FaultVfs::default();
+    let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
+    let copy = "copy/wal.log";
+    let (send, reports) = channel();
+    let tee = || {
+        let send = send.clone();
+        TeeOptions { path: copy.into(), report: Box::new(move |e| send.send(e.clone()).unwrap()) }
+    };
+    let start = |recovery| Log::start(recovery, Box::new(|| {}), Some(tee())).unwrap();
+    let mut recovery = Recovery::create(vfs.clone(), Path::new(PATH), [7; 16], 1).unwrap();
+    assert!(recovery.next_transaction().unwrap().is_none());
+    let log = start(recovery);
+    let generation = log.generation().unwrap();
+    for no in 1..=5 {
+        commit(&log, no, &small(no)).recv().unwrap().unwrap();
+        // Streamed and taken back: the copy is cut as well.
+        log.chunk(generation, 70 + no, ops(&[vec![no as u8; 300_000]])).unwrap();
+        log.abort(generation, 70 + no);
+        assert!(no != 3 || rotate(&log));
+    }
+    drop(log);
+    let whole = |path: &str| {
+        let mut recovery = Recovery::open(vfs.clone(), Path::new(path)).unwrap().unwrap();
+        let mut found = Vec::new();
+        while let Some(t) = recovery.next_transaction().unwrap() {
+            found.push(t.commit_no);
+        }
+        found
+    };
+    assert_eq!((whole(PATH), whole(copy)), (vec![1, 2, 3, 4, 5], vec![1, 2, 3, 4, 5]));
+    let same = |name: &str| {
+        spg_vfs::read_file(&*vfs, Path::new(name)).unwrap().unwrap()
+            == spg_vfs::read_file(&*vfs, &Path::new("copy").join(name)).unwrap().unwrap()
+    };
+    assert!(same(PATH));
+    // A copy that can't be written is reported; the log goes on.
+    spg_vfs::replace_file(
+        &*vfs,
+        Path::new(copy),
+        b"something else, which is long enough for a header of a log",
+    )
+    .unwrap();
+    let (_, _, recovery) = read(&vfs).unwrap();
+    let log = start(recovery);
+    commit(&log, 6, &small(6)).recv().unwrap().unwrap();
+    assert!(reports.recv().unwrap().message().contains("is not a copy of this database's log"));
+    commit(&log, 7, &small(7)).recv().unwrap().unwrap();
+    drop(log);
+    assert_eq!(whole(PATH).len(), 7);
 }

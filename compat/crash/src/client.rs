@@ -1,5 +1,7 @@
 //! One client's load: random changes, each recorded once the server has acknowledged it.
 
+use std::time::Duration;
+
 use futures::SinkExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -56,6 +58,15 @@ pub(crate) async fn load(options: String, mut model: Model, seed: u64) -> Result
             Err(e) if e.as_db_error().is_none() => return Ok(model),
             Err(e) => return Err(format!("client {}: {change:?}: {e:?}", model.client).into()),
         }
+    }
+}
+
+/// Asks for checkpoints until the connection breaks.
+pub(crate) async fn checkpoints(options: String, seed: u64) {
+    let Ok(c) = connect(&options).await else { return };
+    let mut rng = StdRng::seed_from_u64(seed);
+    while c.batch_execute("CHECKPOINT").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..60))).await;
     }
 }
 

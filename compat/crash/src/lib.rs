@@ -51,7 +51,11 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Runs a plan; `progress` is called after every cycle.
 pub fn run(plan: &Plan, mut progress: impl FnMut(&Summary)) -> Result<Summary, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let env = [("SPG_ADMIN_PASSWORD", "bench".to_owned())];
+    let env = [
+        ("SPG_ADMIN_PASSWORD", "bench".to_owned()),
+        // Small, so that checkpoints run all the time.
+        ("SPG_CHECKPOINT_WAL_BYTES", (256 << 10).to_string()),
+    ];
     let mut server = Server::start(&plan.server, &env)?;
     let mut rng = StdRng::seed_from_u64(plan.seed);
     let mut models: Vec<Model> = (0..plan.clients).map(Model::new).collect();
@@ -63,6 +67,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&Summary)) -> Result<Summary, F
             .drain(..)
             .map(|model| runtime.spawn(client::load(options.clone(), model, rng.random())))
             .collect();
+        runtime.spawn(client::checkpoints(options, rng.random()));
         let longest = plan.longest.as_millis().max(21) as u64;
         std::thread::sleep(Duration::from_millis(rng.random_range(20..longest)));
         server.kill()?;

@@ -12,6 +12,8 @@ pub struct Config {
     pub db_path: PathBuf,
     /// The write-ahead log.
     pub wal_path: PathBuf,
+    /// A second copy of the log, which follows it; its failure never stops the first.
+    pub wal_tee: Option<PathBuf>,
     /// Worker threads; the number of cores when `None`.
     pub workers: Option<usize>,
     /// Memory that running queries may take together, bytes; a quarter of the machine's when `None`.
@@ -37,6 +39,7 @@ impl Default for Config {
         Self {
             db_path: "./spg.db".into(),
             wal_path: "./wal.log".into(),
+            wal_tee: None,
             workers: None,
             query_memory_bytes: None,
             hot_tier_bytes: 4 << 30,

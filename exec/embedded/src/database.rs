@@ -45,6 +45,7 @@ impl Database {
             db_path: config.db_path,
             wal_path: config.wal_path,
             synchronous_commit: config.synchronous_commit,
+            wal_tee: config.wal_tee,
             checkpoint_wal_bytes: config.checkpoint_wal_bytes,
             clock: now_us,
         })?;

@@ -20,7 +20,8 @@ Environment:
   SPG_QUERY_TIMEOUT_MS    longest run of a statement, in milliseconds; 0 is no limit [default: 0]
   SPG_HOT_TIER_BYTES      data kept in memory before it moves to disk [default: 4294967296]
   SPG_SYNCHRONOUS_COMMIT  off: commits are acknowledged up to 10 ms before they are on disk [default: on]
-  SPG_CHECKPOINT_WAL_BYTES  size of the write-ahead log that leads to a checkpoint [default: 1073741824]"
+  SPG_CHECKPOINT_WAL_BYTES  size of the write-ahead log that leads to a checkpoint [default: 1073741824]
+  SPG_WAL_TEE             a second copy of the write-ahead log, which follows it; none when unset"
 )]
 pub(crate) struct Args {
     /// Address of the native protocol

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 /// Every variable that is read.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "SPG_PG_ADDR",
     "SPG_ADMIN_USER",
     "SPG_ADMIN_PASSWORD",
@@ -14,6 +15,7 @@ const NAMES: [&str; 9] = [
     "SPG_HOT_TIER_BYTES",
     "SPG_SYNCHRONOUS_COMMIT",
     "SPG_CHECKPOINT_WAL_BYTES",
+    "SPG_WAL_TEE",
 ];
 
 /// PostgreSQL's limit on names, bytes.
@@ -30,6 +32,7 @@ pub(crate) struct Environment {
     pub(crate) hot_tier_bytes: u64,
     pub(crate) synchronous_commit: bool,
     pub(crate) checkpoint_wal_bytes: u64,
+    pub(crate) wal_tee: Option<PathBuf>,
 }
 
 impl Environment {
@@ -78,6 +81,8 @@ impl Environment {
                     number(v, 1 << 16, u64::MAX)
                 })?
                 .unwrap_or(1 << 30),
+            wal_tee: read
+                .value("SPG_WAL_TEE", "the path of a file", |v| (!v.is_empty()).then(|| PathBuf::from(v)))?,
         })
     }
 }
@@ -167,6 +172,7 @@ mod tests {
             ("SPG_HOT_TIER_BYTES", "4GB"),
             ("SPG_SYNCHRONOUS_COMMIT", "maybe"),
             ("SPG_CHECKPOINT_WAL_BYTES", "0"),
+            ("SPG_WAL_TEE", ""),
         ] {
             let e = read(&[(name, value)]).err().unwrap();
             assert!(e.starts_with(&format!("{name} is {value:?}; it takes ")), "{e}");

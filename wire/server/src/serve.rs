@@ -59,6 +59,7 @@ fn config(args: &Args, environment: &Environment) -> Config {
     Config {
         db_path: args.db_path.clone(),
         wal_path: args.wal_path.clone(),
+        wal_tee: environment.wal_tee.clone(),
         workers: environment.workers,
         query_memory_bytes: None,
         hot_tier_bytes: environment.hot_tier_bytes,

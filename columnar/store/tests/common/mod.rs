@@ -141,15 +141,20 @@ pub fn check_indexes(table: &TableSnapshot) {
     }
 }
 
-pub fn open(vfs: Arc<dyn Vfs>) -> spg_types::Result<Arc<Store>> {
-    Store::open(StoreOptions {
+pub fn options(vfs: Arc<dyn Vfs>) -> StoreOptions {
+    StoreOptions {
         vfs,
         db_path: "d/spg.db".into(),
         wal_path: "d/wal.log".into(),
+        wal_tee: None,
         synchronous_commit: true,
         checkpoint_wal_bytes: 1 << 30,
         clock: || 1_000_000,
-    })
+    }
+}
+
+pub fn open(vfs: Arc<dyn Vfs>) -> spg_types::Result<Arc<Store>> {
+    Store::open(options(vfs))
 }
 
 pub fn begin(store: &Arc<Store>) -> WriteTxn {
