@@ -79,13 +79,17 @@ impl Tee {
 
     /// The newest file is durable up to `to`.
     pub(crate) fn durable(&self, to: u64) {
-        self.tell(|state| state.sources.iter_mut().next_back().into_iter().for_each(|s| s.durable = to));
+        self.tell(|state| {
+            if let Some(source) = state.sources.back_mut() {
+                source.durable = to;
+            }
+        });
     }
 
     /// The newest file was cut back to `to`.
     pub(crate) fn cut(&self, to: u64) {
         self.tell(|state| {
-            for source in state.sources.iter_mut().next_back() {
+            if let Some(source) = state.sources.back_mut() {
                 source.durable = to;
                 source.unchanged = source.unchanged.min(to);
             }
