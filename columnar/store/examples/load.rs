@@ -132,6 +132,7 @@ fn open(dir: &Path) -> Arc<Store> {
         synchronous_commit: true,
         wal_tee: None,
         checkpoint_wal_bytes: 1 << 30,
+        tier: spg_store::TierOptions::default(),
         clock: || 0,
     })
     .unwrap()

@@ -84,6 +84,10 @@ pub(crate) fn apply(db: &mut DbSnapshot, op: Op, batch: Option<Batch>, numbers: 
             table_mut(db, table)?.truncate();
             Ok(())
         }
+        Op::SwapIn { table, segment } => {
+            let segment = segment.open.ok_or_else(|| Error::internal("a segment was not opened"))?;
+            table_mut(db, table)?.swap_in(&segment)
+        }
         op => {
             change_catalog(db, op, numbers)?;
             db.catalog_version = numbers.next_catalog_version();
@@ -148,7 +152,7 @@ fn change_catalog(db: &mut DbSnapshot, op: Op, numbers: &Numbers) -> Result<()> 
         Op::DropSchema { name } => {
             catalog.schemas.remove(&*name);
         }
-        Op::Append { .. } | Op::Delete { .. } | Op::Truncate { .. } => {
+        Op::Append { .. } | Op::Delete { .. } | Op::Truncate { .. } | Op::SwapIn { .. } => {
             return Err(Error::internal("a change of rows is no change of the catalog"));
         }
     }

@@ -20,7 +20,7 @@ use crate::apply::Numbers;
 use crate::db_file::{self, CatalogImage, CheckpointRef, DATABASE, Identity};
 use crate::files::Files;
 use crate::hot_file::{self, hot_file_id, hot_path};
-use crate::manifest::{GroupEntry, HotFileEntry, Manifest, manifest_path, next_manifest_path};
+use crate::manifest::{GroupEntry, HotFileEntry, Manifest, SegmentEntry, manifest_path, next_manifest_path};
 use crate::parallel;
 use crate::row_group::{Place, RowGroup};
 use crate::snapshot::DbSnapshot;
@@ -164,7 +164,7 @@ impl Checkpoints {
             commit_no: db.commit_no,
             next_file_id,
             hot_files: old.map(|(id, entry)| (*id, entry.clone())).chain(new).collect(),
-            segments: state.manifest.segments.clone(),
+            segments: segments(db),
             tables: tables(db, &places)?,
         };
         let bytes = manifest.encode();
@@ -341,6 +341,17 @@ fn plan<'a>(db: &'a DbSnapshot, manifest: &Manifest) -> (Vec<Unwritten<'a>>, BTr
         .filter(|u| !in_segment(u.group) && file(u.group).is_none_or(|id| !kept.contains_key(&id)))
         .collect();
     (unwritten, kept)
+}
+
+/// The segments that row groups lie in.
+fn segments(db: &DbSnapshot) -> BTreeMap<u64, SegmentEntry> {
+    let in_place = |group: &&Arc<RowGroup>| matches!(group.home(), Some(Place::Cold(..)));
+    let groups = db.tables().flat_map(|t| t.row_groups().filter(in_place));
+    let entry = |group: &Arc<RowGroup>| {
+        let segment = &group.segment()?.segment;
+        Some((segment.id(), segment.entry()))
+    };
+    groups.filter_map(entry).collect()
 }
 
 /// Where every row group lies.

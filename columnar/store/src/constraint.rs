@@ -128,8 +128,10 @@ fn check_referencing(
         if range.is_empty() {
             return Ok(());
         }
-        let mut values: Vec<ArrayRef> =
-            columns.iter().map(|c| group.column(*c).slice(range.start, range.len())).collect();
+        let mut values: Vec<ArrayRef> = columns
+            .iter()
+            .map(|c| Ok(group.column(*c)?.slice(range.start, range.len())))
+            .collect::<Result<_>>()?;
         if let Some(mask) = group.live_mask() {
             let mask = BooleanArray::new(mask.slice(range.start, range.len()), None);
             values = values.iter().map(|v| Ok(compute::filter(v, &mask)?)).collect::<Result<_>>()?;
@@ -295,7 +297,7 @@ fn scan_for(
         }
     }
     for group in from.row_groups() {
-        let values: Vec<ArrayRef> = key.columns.iter().map(|c| group.column(*c).clone()).collect();
+        let values: Vec<ArrayRef> = key.columns.iter().map(|c| group.column(*c)).collect::<Result<_>>()?;
         let found = layout.encode(&values)?;
         let hit = (0..found.len()).filter(|o| group.is_live(*o) && !found.is_null(*o)).find(|o| match &found
             .keys

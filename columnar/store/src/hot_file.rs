@@ -160,8 +160,9 @@ fn write_group(out: &mut Output, w: &mut Writer, table: &TableDef, group: &RowGr
             out.array(&distances)?.write(w);
         }
     }
-    w.varint(group.columns().len() as u64);
-    for column in group.columns() {
+    let columns = group.columns()?;
+    w.varint(columns.len() as u64);
+    for column in &columns {
         match column.as_dictionary_opt::<UInt16Type>() {
             Some(dictionary) => {
                 w.u8(1);

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use spg_types::{Error, Result, TableDef};
 
 use crate::apply::{Numbers, link};
+use crate::cold::Segment;
+use crate::cold_tier::ColdTier;
 use crate::db_file::{CatalogImage, CheckpointRef};
 use crate::files::Files;
 use crate::hot_file::HotFile;
@@ -14,6 +16,7 @@ use crate::parallel;
 use crate::row_group::{Place, RowGroup};
 use crate::snapshot::DbSnapshot;
 use crate::table::TableSnapshot;
+use crate::tier::cold_group;
 
 /// What a checkpoint holds.
 pub(crate) struct Loaded {
@@ -35,6 +38,7 @@ pub(crate) fn load(
     checkpoint: &CheckpointRef,
     image: &CatalogImage,
     numbers: &Numbers,
+    cold: &ColdTier,
 ) -> Result<Loaded> {
     let (manifest, manifest_waits) = Manifest::find(&*files.vfs, &files.folder, &checkpoint.manifest_hash)?;
     let wrong = |what: &str| {
@@ -54,10 +58,13 @@ pub(crate) fn load(
         HotFile::open(&*files.vfs, &files.hot, &manifest.database_id, **id, entry)
     })?;
     let hot: HashMap<u64, HotFile> = manifest.hot_files.keys().copied().zip(opened).collect();
+    let entries: Vec<_> = manifest.segments.iter().collect();
+    let opened = parallel::map(&entries, |(id, entry)| cold.open(**id, &entry.hash))?;
+    let segments: HashMap<u64, Arc<Segment>> = manifest.segments.keys().copied().zip(opened).collect();
     let defs: Vec<Arc<TableDef>> = image.tables.iter().map(|(def, _)| Arc::new(def.clone())).collect();
     let wanted: Vec<(&Arc<TableDef>, &GroupEntry)> =
         defs.iter().zip(&manifest.tables).flat_map(|(def, (_, g))| g.iter().map(move |g| (def, g))).collect();
-    let mut groups = parallel::map(&wanted, |(def, entry)| group(&hot, def, entry))?.into_iter();
+    let mut groups = parallel::map(&wanted, |(def, entry)| group(&hot, &segments, def, entry))?.into_iter();
     let mut snapshot = DbSnapshot::empty();
     snapshot.commit_no = checkpoint.commit_no;
     let catalog = Arc::make_mut(&mut snapshot.catalog);
@@ -80,7 +87,12 @@ pub(crate) fn load(
     Ok(Loaded { snapshot, manifest, manifest_waits })
 }
 
-fn group(hot: &HashMap<u64, HotFile>, def: &Arc<TableDef>, entry: &GroupEntry) -> Result<Arc<RowGroup>> {
+fn group(
+    hot: &HashMap<u64, HotFile>,
+    segments: &HashMap<u64, Arc<Segment>>,
+    def: &Arc<TableDef>,
+    entry: &GroupEntry,
+) -> Result<Arc<RowGroup>> {
     match entry.place {
         Place::Hot(id, at) => {
             let file = hot.get(&id);
@@ -88,6 +100,11 @@ fn group(hot: &HashMap<u64, HotFile>, def: &Arc<TableDef>, entry: &GroupEntry) -
                 file.ok_or_else(|| Error::internal(format!("the manifest does not have file {id}")))?;
             Ok(Arc::new(file.group(at, def, entry.deletes.clone())?))
         }
-        Place::Cold(..) => Err(Error::unsupported("row groups in segments are not supported")),
+        Place::Cold(id, at) => {
+            let segment = segments.get(&id);
+            let segment =
+                segment.ok_or_else(|| Error::internal(format!("the manifest does not have segment {id}")))?;
+            Ok(Arc::new(cold_group(def, segment, at as usize, entry.deletes.clone())?))
+        }
     }
 }

@@ -8,6 +8,7 @@ use spg_types::{ColumnDef, IndexDef, IndexId, Result, TableDef, TableId};
 
 use crate::Role;
 use crate::codec::{Reader, Writer, corrupt};
+use crate::cold::Segment;
 use crate::def_codec::{
     read_column, read_index, read_role, read_table, write_column, write_index, write_role, write_table,
 };
@@ -48,6 +49,11 @@ pub(crate) enum Op {
         table: TableId,
         column: usize,
     },
+    /// A segment takes the place of the row groups that hold its rows.
+    SwapIn {
+        table: TableId,
+        segment: SegmentRef,
+    },
     CreateIndex {
         table: TableId,
         index: IndexDef,
@@ -70,6 +76,15 @@ pub(crate) enum Op {
     },
 }
 
+/// A segment as the log names it; opened before the operation is applied.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentRef {
+    pub(crate) id: u64,
+    /// The BLAKE3 of its header, which stands for the whole file.
+    pub(crate) root: [u8; 32],
+    pub(crate) open: Option<Arc<Segment>>,
+}
+
 const APPEND: u8 = 1;
 const DELETE: u8 = 2;
 const TRUNCATE: u8 = 3;
@@ -84,6 +99,7 @@ const CREATE_SCHEMA: u8 = 11;
 const DROP_SCHEMA: u8 = 12;
 const ADD_COLUMN: u8 = 13;
 const DROP_COLUMN: u8 = 14;
+const SWAP_IN: u8 = 15;
 
 impl Op {
     pub(crate) fn encode(&self, w: &mut Writer) -> Result<()> {
@@ -151,6 +167,12 @@ impl Op {
                 w.u32(table.0);
                 w.varint(*column as u64);
             }
+            Op::SwapIn { table, segment } => {
+                w.u8(SWAP_IN);
+                w.u32(table.0);
+                w.u64(segment.id);
+                w.0.extend_from_slice(&segment.root);
+            }
         }
         Ok(())
     }
@@ -176,6 +198,12 @@ impl Op {
                 let column = read_column(&mut r)?;
                 let value = read_values(&mut r, &column, 1)?;
                 Op::AddColumn { table, column, value }
+            }
+            SWAP_IN => {
+                let (table, id) = (TableId(r.u32()?), r.u64()?);
+                let mut root = [0; 32];
+                root.copy_from_slice(r.bytes(32)?);
+                Op::SwapIn { table, segment: SegmentRef { id, root, open: None } }
             }
             DROP_COLUMN => Op::DropColumn { table: TableId(r.u32()?), column: r.varint()? as usize },
             other => return Err(corrupt(&format!("there is no operation {other}"))),

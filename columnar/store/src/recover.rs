@@ -10,6 +10,7 @@ use spg_wal::{Recovery, Transaction};
 
 use crate::apply::{Numbers, apply};
 use crate::batch_codec::read_batch;
+use crate::cold_tier::{ColdTier, TierOptions};
 use crate::db_file::DbFile;
 use crate::files::Files;
 use crate::load::load;
@@ -30,10 +31,11 @@ pub(crate) fn replay(
     log: &mut Recovery,
     path: &Path,
     numbers: &Numbers,
+    cold: &ColdTier,
 ) -> Result<DbSnapshot> {
     while let Some(transaction) = log.next_transaction()? {
         let no = transaction.commit_no;
-        replay_transaction(&mut db, &transaction, numbers)
+        replay_transaction(&mut db, &transaction, numbers, cold)
             .map_err(|e| e.with_context(format!("commit {no} of log file \"{}\"", path.display())))?;
         db.commit_no = no;
     }
@@ -49,7 +51,12 @@ struct Waiting {
     from: usize,
 }
 
-fn replay_transaction(db: &mut DbSnapshot, transaction: &Transaction, numbers: &Numbers) -> Result<()> {
+fn replay_transaction(
+    db: &mut DbSnapshot,
+    transaction: &Transaction,
+    numbers: &Numbers,
+    cold: &ColdTier,
+) -> Result<()> {
     let mut waiting: Vec<Waiting> = Vec::new();
     let in_flight = parallel::threads() * 2;
     transaction.for_each_op(|bytes| {
@@ -61,6 +68,11 @@ fn replay_transaction(db: &mut DbSnapshot, transaction: &Transaction, numbers: &
                 let large = bytes.len() >= PARALLEL_BYTES_MIN;
                 waiting.push(Waiting { table, id, first_row_id, bytes, from });
                 if !large || waiting.len() >= in_flight { drain(db, &mut waiting, numbers) } else { Ok(()) }
+            }
+            Op::SwapIn { table, mut segment } => {
+                drain(db, &mut waiting, numbers)?;
+                segment.open = Some(cold.open(segment.id, &segment.root)?);
+                apply(db, Op::SwapIn { table, segment }, None, numbers)
             }
             op => {
                 drain(db, &mut waiting, numbers)?;
@@ -111,6 +123,7 @@ pub(crate) fn replay_only(vfs: Arc<dyn Vfs>, path: &Path, database: &Path) -> Re
         Error::new(SqlState::UNDEFINED_FILE, message)
     };
     let numbers = Numbers::default();
+    let cold = ColdTier::new(vfs.clone(), files.segments.clone(), &TierOptions::default());
     let whole = match Recovery::open(vfs.clone(), path) {
         Ok(log) => Ok(log.ok_or_else(missing)?),
         Err(e) if e.state() == SqlState::DATA_CORRUPTED => Err(e),
@@ -123,12 +136,12 @@ pub(crate) fn replay_only(vfs: Arc<dyn Vfs>, path: &Path, database: &Path) -> Re
             if log.database_id() != identity.database_id {
                 return Err(other_database(path, database));
             }
-            (log, load(&files, &checkpoint, &image, &numbers)?.snapshot)
+            (log, load(&files, &checkpoint, &image, &numbers, &cold)?.snapshot)
         }
         (Err(e), _) => return Err(e),
     };
     let baseline = db.commit_no;
-    let snapshot = Arc::new(replay(db, &mut log, path, &numbers)?);
+    let snapshot = Arc::new(replay(db, &mut log, path, &numbers, &cold)?);
     Ok(Replayed { snapshot, baseline })
 }
 

@@ -3,16 +3,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use spg_types::{ColumnStats, Result, TableDef};
 
+use crate::cold::{ColdGroup, ColumnSource};
 use crate::seal;
 use crate::sketch::Sketch;
-use crate::zone::{self, Aggregate, GroupStats, NewColumn};
+use crate::zone::{Aggregate, GroupStats, NewColumn};
 
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
@@ -34,7 +35,7 @@ pub struct RowGroup {
 #[derive(Debug)]
 struct RowData {
     def: Arc<TableDef>,
-    columns: Vec<ArrayRef>,
+    columns: Vec<ColumnSource>,
     len: usize,
     row_ids: RowIdMap,
     /// Whether encodings have been chosen for good.
@@ -98,7 +99,7 @@ impl RowIdMap {
     }
 
     /// From ascending ids; `None` when they lie too far apart for one group.
-    fn from_ids(ids: &[u64]) -> Option<Self> {
+    pub(crate) fn from_ids(ids: &[u64]) -> Option<Self> {
         let (first, last) = (*ids.first()?, *ids.last()?);
         if last - first == ids.len() as u64 - 1 {
             return Some(Self::Contiguous(first));
@@ -133,6 +134,7 @@ impl RowGroup {
             Some(stats) => (OnceLock::from(stats.zones), OnceLock::from(stats.sketches)),
             None => (OnceLock::new(), OnceLock::new()),
         };
+        let columns = columns.into_iter().map(ColumnSource::Memory).collect();
         let home = Mutex::new(None);
         let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches, home };
         Self { id: next_id(), data: Arc::new(data), deletes: None, live: len }
@@ -144,7 +146,7 @@ impl RowGroup {
         let live = len - deletes.as_ref().map_or(0, |d| d.len() as usize);
         let data = RowData {
             def: def.clone(),
-            columns,
+            columns: columns.into_iter().map(ColumnSource::Memory).collect(),
             len,
             row_ids,
             sealed,
@@ -167,9 +169,55 @@ impl RowGroup {
         &self.data.row_ids
     }
 
-    /// One sketch per column, computed when first asked for.
-    pub(crate) fn sketches(&self) -> &[Sketch] {
-        self.data.sketches.get_or_init(|| zone::sketches(&self.data.columns))
+    /// Rows that lie in a segment.
+    pub(crate) fn cold(
+        def: &Arc<TableDef>,
+        group: ColdGroup,
+        len: usize,
+        row_ids: RowIdMap,
+        deletes: Option<RoaringBitmap>,
+    ) -> Self {
+        let columns = (0..def.columns.len()).map(|c| ColumnSource::Cold(group.clone(), c)).collect();
+        let home = Mutex::new(Some(Place::Cold(group.segment.id(), group.at as u32)));
+        let (zones, sketches) = (OnceLock::new(), OnceLock::new());
+        let data = RowData { def: def.clone(), columns, len, row_ids, sealed: true, zones, sketches, home };
+        let whole = Self { id: next_id(), data: Arc::new(data), deletes: None, live: len };
+        match deletes {
+            Some(deletes) => whole.with_deletes(deletes),
+            None => whole,
+        }
+    }
+
+    /// The same rows with exactly these deleted.
+    pub(crate) fn with_deletes(&self, deletes: RoaringBitmap) -> Self {
+        let live = self.len() - deletes.len() as usize;
+        let deletes = (!deletes.is_empty()).then(|| Arc::new(deletes));
+        Self { id: next_id(), data: self.data.clone(), deletes, live }
+    }
+
+    /// Whether both have the same rows by their ids, deleted ones included.
+    pub(crate) fn has_same_ids(&self, other: &RowGroup) -> bool {
+        self.len() == other.len()
+            && self.first_row_id() == other.first_row_id()
+            && self.last_row_id() == other.last_row_id()
+            && match (&self.data.row_ids, &other.data.row_ids) {
+                (RowIdMap::Contiguous(_), RowIdMap::Contiguous(_)) => true,
+                (RowIdMap::Sparse(_, a), RowIdMap::Sparse(_, b)) => a == b,
+                _ => false,
+            }
+    }
+
+    /// Whether rows lie in a segment.
+    pub fn is_cold(&self) -> bool {
+        self.segment().is_some()
+    }
+
+    /// The segment that columns lie in.
+    pub(crate) fn segment(&self) -> Option<&ColdGroup> {
+        self.data.columns.iter().find_map(|c| match c {
+            ColumnSource::Cold(group, _) => Some(group),
+            ColumnSource::Memory(_) => None,
+        })
     }
 
     /// A number that no other content (columns and deletes) has or will have while this process lives.
@@ -235,14 +283,15 @@ impl RowGroup {
         self.data.len == 0
     }
 
-    /// The column at that position of the table: flat, or `Dictionary(UInt16, Utf8View)` for strings with few values.
-    pub fn column(&self, i: usize) -> &ArrayRef {
-        &self.data.columns[i]
+    /// The column at that position of the table: flat, or `Dictionary(UInt16, Utf8View)` for strings with few values. A cold
+    /// one is decoded, or comes from the cache. 58030, XX001.
+    pub fn column(&self, i: usize) -> Result<ArrayRef> {
+        self.data.columns[i].array()
     }
 
-    /// All columns.
-    pub fn columns(&self) -> &[ArrayRef] {
-        &self.data.columns
+    /// All columns. 58030, XX001.
+    pub fn columns(&self) -> Result<Vec<ArrayRef>> {
+        self.data.columns.iter().map(ColumnSource::array).collect()
     }
 
     /// Bounds, NULLs and distinct values of a column, over deleted rows too.
@@ -252,16 +301,26 @@ impl RowGroup {
 
     /// One zone map per column, computed when first asked for.
     pub(crate) fn zones(&self) -> &[ColumnStats] {
-        self.data.zones.get_or_init(|| zone::zones(&self.data.def, &self.data.columns))
+        let RowData { def, columns, .. } = &*self.data;
+        let compute = || def.columns.iter().zip(columns).map(|(def, c)| c.zone(def)).collect();
+        self.data.zones.get_or_init(compute)
+    }
+
+    /// One sketch per column, computed when first asked for.
+    pub(crate) fn sketches(&self) -> &[Sketch] {
+        self.data.sketches.get_or_init(|| self.data.columns.iter().map(ColumnSource::sketch).collect())
     }
 
     /// Adds what is known of the columns.
     pub(crate) fn add_to(&self, all: &mut Aggregate) {
         all.add_zones(self.zones(), self.len() as u64);
-        if self.len() < SKETCHED_ROWS_MIN {
-            all.add_values(&self.data.columns);
-        } else {
-            all.add_sketches(self.sketches());
+        let in_memory = |c: &ColumnSource| match c {
+            ColumnSource::Memory(array) => Some(array.clone()),
+            ColumnSource::Cold(..) => None,
+        };
+        match self.data.columns.iter().map(in_memory).collect::<Option<Vec<ArrayRef>>>() {
+            Some(columns) if self.len() < SKETCHED_ROWS_MIN => all.add_values(&columns),
+            _ => all.add_sketches(self.sketches()),
         }
     }
 
@@ -282,7 +341,7 @@ impl RowGroup {
 
     /// Bytes of memory that the columns take.
     pub fn bytes(&self) -> usize {
-        self.data.columns.iter().map(|c| c.get_array_memory_size()).sum()
+        self.data.columns.iter().map(ColumnSource::bytes).sum()
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
@@ -322,8 +381,8 @@ impl RowGroup {
             let mut parts = Vec::with_capacity(groups.len());
             for (g, mask) in groups.iter().zip(&masks) {
                 let part = match mask {
-                    Some(mask) => compute::filter(g.column(i), mask)?,
-                    None => g.column(i).clone(),
+                    Some(mask) => compute::filter(&g.column(i)?, mask)?,
+                    None => g.column(i)?,
                 };
                 // A dictionary that comes out of a merge alone stays; several are written out and chosen anew.
                 parts.push(if groups.len() > 1 { seal::flattened(&part)? } else { part });
@@ -361,7 +420,7 @@ impl RowGroup {
     /// The same rows with one more column.
     pub(crate) fn with_column(&self, def: &Arc<TableDef>, array: ArrayRef, added: &NewColumn) -> Self {
         let mut columns = self.data.columns.clone();
-        columns.push(array);
+        columns.push(ColumnSource::Memory(array));
         let extended = |zones: &Vec<ColumnStats>| [&zones[..], &[added.zone(self.len())]].concat().into();
         let zones = self.data.zones.get().map_or_else(OnceLock::new, extended);
         let extended =
@@ -383,7 +442,7 @@ impl RowGroup {
     fn with_data(
         &self,
         def: &Arc<TableDef>,
-        columns: Vec<ArrayRef>,
+        columns: Vec<ColumnSource>,
         zones: OnceLock<Vec<ColumnStats>>,
         sketches: OnceLock<Vec<Sketch>>,
     ) -> Self {
@@ -394,20 +453,18 @@ impl RowGroup {
         Self { id: next_id(), data: Arc::new(data), ..self.clone() }
     }
 
-    /// The rows at some offsets, of some columns.
+    /// The rows at some offsets, of some columns. 58030, XX001.
     pub(crate) fn take(&self, offsets: &[u64], projection: &[usize]) -> Result<Vec<ArrayRef>> {
-        if let [offset] = offsets {
-            return Ok(projection.iter().map(|c| self.column(*c).slice(*offset as usize, 1)).collect());
-        }
-        let contiguous = offsets.windows(2).all(|w| w[0] + 1 == w[1]);
-        if let (true, Some(first)) = (contiguous, offsets.first()) {
-            return Ok(projection
-                .iter()
-                .map(|c| self.column(*c).slice(*first as usize, offsets.len()))
-                .collect());
-        }
-        let indices = UInt64Array::from_iter_values(offsets.iter().copied());
-        projection.iter().map(|c| Ok(compute::take(self.column(*c), &indices, None)?)).collect()
+        projection.iter().map(|c| self.data.columns[*c].take(offsets)).collect()
+    }
+
+    /// The rows at some ascending offsets as a group of their own, in memory; `None` when there are none.
+    pub(crate) fn subset(&self, offsets: &[u64]) -> Result<Option<RowGroup>> {
+        let ids: Vec<u64> = offsets.iter().map(|o| self.row_id(*o as usize)).collect();
+        let Some(row_ids) = RowIdMap::from_ids(&ids) else { return Ok(None) };
+        let every: Vec<usize> = (0..self.data.columns.len()).collect();
+        let columns = self.take(offsets, &every)?.into_iter().map(seal::compacted).collect();
+        Ok(Some(Self::with_ids(&self.data.def, columns, ids.len(), row_ids, self.is_sealed(), None)))
     }
 }
 

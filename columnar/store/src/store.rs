@@ -1,7 +1,7 @@
 //! The store: an open database, its two pointers, its one writer.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
@@ -13,6 +13,7 @@ use spg_wal::{Log, Ops, Recovery, TeeOptions};
 use crate::apply::Numbers;
 use crate::backup;
 use crate::checkpoint::{Checkpoints, State, settle};
+use crate::cold_tier::{ColdTier, TierOptions};
 use crate::db_file::{self, CatalogImage, CheckpointRef, DATABASE, DbFile, Identity};
 use crate::files::Files;
 use crate::load::{Loaded, load};
@@ -37,6 +38,8 @@ pub struct StoreOptions {
     pub synchronous_commit: bool,
     /// A log of this many bytes leads to a checkpoint.
     pub checkpoint_wal_bytes: u64,
+    /// How much is kept in memory.
+    pub tier: TierOptions,
     /// Microseconds since 1970-01-01 UTC.
     pub clock: fn() -> i64,
 }
@@ -50,6 +53,8 @@ pub struct Store {
     lock: Arc<WriteLock>,
     log: OnceLock<Log>,
     checkpoints: OnceLock<Checkpoints>,
+    cold: OnceLock<ColdTier>,
+    closed: AtomicBool,
     numbers: Numbers,
     transactions: AtomicU64,
     synchronous_commit: bool,
@@ -63,18 +68,19 @@ impl Store {
     /// holder's process id when another process has it open; 58000 when a file is of another kind or version; XX001 when one
     /// is damaged; 58030.
     pub fn open(options: StoreOptions) -> Result<Arc<Store>> {
-        let StoreOptions { vfs, db_path, wal_path, wal_tee, synchronous_commit, checkpoint_wal_bytes, clock } =
+        let StoreOptions { vfs, db_path, wal_path, wal_tee, synchronous_commit, checkpoint_wal_bytes, tier, clock } =
             options;
         let files = Files::new(vfs, &db_path);
         files.create_folders()?;
         let file_lock = files.vfs.lock(&files.folder.join("lock"))?;
         let Opened { identity, base, mut log } = open_files(&files, &wal_path, clock)?;
         let numbers = Numbers::default();
+        let cold = ColdTier::new(files.vfs.clone(), files.segments.clone(), &tier);
         let Loaded { snapshot, manifest, manifest_waits: waits } = match &base {
-            Some((checkpoint, image)) => load(&files, checkpoint, image, &numbers)?,
+            Some((checkpoint, image)) => load(&files, checkpoint, image, &numbers, &cold)?,
             None => Loaded::default(),
         };
-        let snapshot = recover::replay(snapshot, &mut log, &wal_path, &numbers)?;
+        let snapshot = recover::replay(snapshot, &mut log, &wal_path, &numbers, &cold)?;
         report_torn(&mut log)?;
         let last = base.as_ref().map(|(checkpoint, _)| CheckpointRef { log_needed: true, ..*checkpoint });
         if let (Some(last), Some((_, image))) = (&last, base.as_ref().filter(|(c, _)| !c.log_needed)) {
@@ -83,6 +89,7 @@ impl Store {
         }
         let checkpoints = Checkpoints::new(files, identity, checkpoint_wal_bytes, last, manifest, waits);
         checkpoints.remove_strays()?;
+        cold.remove_strays()?;
         let store = Self::new(snapshot, numbers, synchronous_commit, clock, Some(file_lock));
         let (head, published) = (store.head.clone(), store.published.clone());
         let tee = wal_tee.map(|path| TeeOptions {
@@ -97,10 +104,14 @@ impl Store {
             log.remove_through(last.commit_no)?;
         }
         Checkpoints::start(&store, &checkpoints)?;
-        if store.log.set(log).is_err() || store.checkpoints.set(checkpoints).is_err() {
+        if store.log.set(log).is_err()
+            || store.checkpoints.set(checkpoints).is_err()
+            || store.cold.set(cold).is_err()
+        {
             return Err(Error::internal("the store was opened twice"));
         }
         store.build_indexes()?;
+        store.start_freezer()?;
         Ok(store)
     }
 
@@ -144,6 +155,7 @@ impl Store {
         threads: usize,
     ) -> Result<Arc<DbSnapshot>> {
         let generation = log.generation()?;
+        let unused = self.cold().map_or_else(Vec::new, ColdTier::unused);
         let newest = self.published();
         if state.last.is_none_or(|last| last.commit_no != newest.commit_no) {
             log.rotate(generation)?;
@@ -152,6 +164,9 @@ impl Store {
         settle(log, generation)?;
         checkpoints.write(state, &snapshot, &self.numbers, true, threads)?;
         log.remove_through(snapshot.commit_no)?;
+        for id in unused.into_iter().filter(|id| !state.manifest.segments.contains_key(id)) {
+            self.cold().into_iter().for_each(|cold| cold.remove(id));
+        }
         Ok(snapshot)
     }
 
@@ -196,6 +211,8 @@ impl Store {
             lock: Arc::default(),
             log: OnceLock::new(),
             checkpoints: OnceLock::new(),
+            cold: OnceLock::new(),
+            closed: AtomicBool::new(false),
             numbers,
             transactions: AtomicU64::new(clock() as u64),
             synchronous_commit,
@@ -247,6 +264,7 @@ impl Store {
     /// Writes and syncs what has queued, and makes it a checkpoint. Nothing can be committed afterwards; reads go on. A checkpoint
     /// that fails is reported and nothing else: the log holds everything.
     pub fn close(&self) -> Result<()> {
+        self.closed.store(true, Ordering::Relaxed);
         let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else { return Ok(()) };
         checkpoints.stop();
         let mut made = self.checkpoint();
@@ -264,6 +282,15 @@ impl Store {
 
     pub(crate) fn log(&self) -> Option<&Log> {
         self.log.get()
+    }
+
+    pub(crate) fn cold(&self) -> Option<&ColdTier> {
+        self.cold.get()
+    }
+
+    /// Whether nothing can be committed any more because the store was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn numbers(&self) -> &Numbers {

@@ -264,6 +264,48 @@ impl TableSnapshot {
         group.add_to(Arc::make_mut(&mut self.sealed_stats));
     }
 
+    /// The positions of the row groups with rows between two ids, both included.
+    pub(crate) fn groups_between(&self, first: u64, last: u64) -> std::ops::Range<usize> {
+        let before = |reached: &dyn Fn(&RowGroup) -> bool| {
+            let (mut low, mut high) = (0, self.groups.len());
+            while low < high {
+                let middle = low.midpoint(high);
+                if self.groups.get(middle).is_some_and(|g| !reached(g)) {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
+            }
+            low
+        };
+        let from = before(&|g| g.last_row_id() >= first);
+        from..before(&|g| g.first_row_id() > last).max(from)
+    }
+
+    /// Puts row groups in the place of others; `new` says whether the statistics do not know their rows yet.
+    pub(crate) fn replace_groups(
+        &mut self,
+        range: std::ops::Range<usize>,
+        groups: Vec<Arc<RowGroup>>,
+        new: bool,
+    ) {
+        self.forget_stats();
+        let after = self.groups.split_off(range.end);
+        let old = self.groups.split_off(range.start);
+        let live = |groups: &mut dyn Iterator<Item = &Arc<RowGroup>>| {
+            groups.map(|g| g.live_rows() as u64).sum::<u64>()
+        };
+        self.rows -= live(&mut old.iter());
+        self.rows += live(&mut groups.iter());
+        for group in groups {
+            if new && group.is_sealed() {
+                self.note_sealed(&group);
+            }
+            self.groups.push_back(group);
+        }
+        self.groups.append(after);
+    }
+
     /// Keeps few groups of each size class at the end.
     fn merge_tail(&mut self) -> Result<()> {
         while let Some(last) = self.groups.last().filter(|g| !g.is_sealed()) {
@@ -363,7 +405,8 @@ impl TableSnapshot {
             return Err(Error::internal("a row group has moved"));
         };
         let deleted = Arc::make_mut(slot).delete(offsets.iter().map(|o| *o as u32));
-        if live * 2 < slot.len() {
+        // A cold group is cleared up by writing another segment.
+        if live * 2 < slot.len() && !slot.is_cold() {
             self.clear(at)?;
         }
         Ok(deleted)
@@ -371,7 +414,8 @@ impl TableSnapshot {
 
     /// Rewrites a group without its deleted rows, together with a neighbour of its size where there is one.
     fn clear(&mut self, at: usize) -> Result<()> {
-        let class = |i: usize| self.groups.get(i).map(|g| (size_class(g.live_rows()), g.live_rows()));
+        let hot = |i: usize| self.groups.get(i).filter(|g| !g.is_cold());
+        let class = |i: usize| hot(i).map(|g| (size_class(g.live_rows()), g.live_rows()));
         let fits = |i: usize, j: usize| match (class(i), class(j)) {
             (Some((a, n)), Some((b, m))) => a == b && n + m <= ROW_GROUP_ROWS,
             _ => false,

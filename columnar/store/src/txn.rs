@@ -11,9 +11,10 @@ use crate::Role;
 use crate::apply::apply;
 use crate::batch_codec::write_batch;
 use crate::codec::Writer;
+use crate::cold::Segment;
 use crate::constraint::{Touched, check_statement, check_unique, check_whole_key, duplicate_key};
 use crate::lock::WriteGuard;
-use crate::op::Op;
+use crate::op::{Op, SegmentRef};
 use crate::pending::PendingCommit;
 use crate::prepare::{PreparedBatch, check_columns, prepare};
 use crate::row_group::ROW_GROUP_ROWS;
@@ -398,6 +399,17 @@ impl WriteTxn {
     pub fn truncate(&mut self, table: TableId) -> Result<()> {
         self.draft_table(table)?;
         self.change(Op::Truncate { table })
+    }
+
+    /// Puts a segment in the place of the row groups that hold its rows; whether the table is still there with the segment's
+    /// columns.
+    pub(crate) fn swap_in(&mut self, table: TableId, segment: &Arc<Segment>) -> Result<bool> {
+        if !self.draft.table(table).is_some_and(|t| segment.fits(t.def())) {
+            return Ok(false);
+        }
+        let segment = SegmentRef { id: segment.id(), root: segment.root, open: Some(segment.clone()) };
+        self.change(Op::SwapIn { table, segment })?;
+        Ok(true)
     }
 
     /// Creates a role or changes it.

@@ -15,7 +15,8 @@ pub(crate) fn zones(def: &TableDef, columns: &[ArrayRef]) -> Vec<ColumnStats> {
     def.columns.iter().zip(columns).map(|(c, array)| zone_of(c, array)).collect()
 }
 
-fn zone_of(c: &ColumnDef, array: &ArrayRef) -> ColumnStats {
+/// The zone map of one column.
+pub(crate) fn zone_of(c: &ColumnDef, array: &ArrayRef) -> ColumnStats {
     let (min, max) = bounds(c.ty.repr(), array);
     let null_count = array.logical_null_count();
     // Counted only where a sketch is made; until then, as many as there are values.

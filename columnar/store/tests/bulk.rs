@@ -52,7 +52,7 @@ fn bulk_loads_become_sealed_row_groups() {
     assert_eq!(t.rows(), 3 * ROW_GROUP_ROWS as u64 + 160_000);
     let group = t.row_groups().next().unwrap();
     assert_eq!(group.len(), ROW_GROUP_ROWS);
-    assert_eq!(group.column(2).as_dictionary::<UInt16Type>().values().len(), 50);
+    assert_eq!(group.column(2).unwrap().as_dictionary::<UInt16Type>().values().len(), 50);
     assert_eq!(group.zone(0).max, Some(Datum::Int32(ROW_GROUP_ROWS as i32 - 1)));
     let distinct = t.stats().columns[2].distinct;
     assert!((49.0..52.0).contains(&distinct), "{distinct}");
@@ -74,7 +74,15 @@ fn bulk_loads_become_sealed_row_groups() {
     assert!(dump(&store.published()) == before, "a restart changes nothing");
     let db = store.published();
     assert!(
-        db.table(table).unwrap().row_groups().next().unwrap().column(2).as_any_dictionary_opt().is_some()
+        db.table(table)
+            .unwrap()
+            .row_groups()
+            .next()
+            .unwrap()
+            .column(2)
+            .unwrap()
+            .as_any_dictionary_opt()
+            .is_some()
     );
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use common::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use spg_store::{DbSnapshot, Store, WriteTxn};
+use spg_store::{DbSnapshot, LockWait, Store, WriteTxn};
 use spg_types::{Datum, SqlState, TableId};
 use spg_vfs::MemoryVfs;
 
@@ -91,6 +91,8 @@ struct Run {
     rng: StdRng,
     table: TableId,
     next_id: i32,
+    /// How often rows are frozen between transactions.
+    freezes: f64,
 }
 
 impl Run {
@@ -161,6 +163,14 @@ impl Run {
                 txn.commit().unwrap().wait().unwrap();
                 model = draft;
             }
+            if self.rng.random_bool(self.freezes) {
+                store.freeze(self.table, &LockWait::default()).unwrap();
+                let db = store.published();
+                assert!(db.table(self.table).unwrap().row_groups().all(|g| g.is_cold()));
+            }
+            if self.rng.random_bool(self.freezes / 2.0) {
+                store.checkpoint().unwrap();
+            }
             let now = store.published();
             if self.rng.random_bool(0.1) {
                 agree(&now, self.table, &model);
@@ -182,7 +192,7 @@ fn random_transactions_agree_with_a_map() {
         let mut txn = begin(&store);
         let table = txn.create_table(items("t")).unwrap();
         txn.commit().unwrap().wait().unwrap();
-        Run { rng: StdRng::seed_from_u64(seed), table, next_id: 1 }.go(&store, 400);
+        Run { rng: StdRng::seed_from_u64(seed), table, next_id: 1, freezes: 0.0 }.go(&store, 400);
     }
 }
 
@@ -194,7 +204,7 @@ fn what_was_committed_is_there_after_a_restart() {
     let table = txn.create_table(items("t")).unwrap();
     txn.put_role(spg_store::Role { name: "bench".into(), login: true, ..Default::default() }).unwrap();
     txn.commit().unwrap().wait().unwrap();
-    let mut run = Run { rng: StdRng::seed_from_u64(77), table, next_id: 1 };
+    let mut run = Run { rng: StdRng::seed_from_u64(77), table, next_id: 1, freezes: 0.0 };
     run.go(&store, 300);
     let before = dump(&store.published());
     store.close().unwrap();
@@ -208,4 +218,25 @@ fn what_was_committed_is_there_after_a_restart() {
     let last = rows(txn.snapshot().table(table).unwrap()).last().map_or(0, |r| r.0);
     let ids = txn.append(table, arrays(&[(-1, None, None, 0)])).unwrap();
     assert!(ids.start > last);
+}
+
+#[test]
+fn cold_rows_are_rows() {
+    for seed in 0..4 {
+        let vfs = MemoryVfs::journaled();
+        let store = open(Arc::new(vfs.clone())).unwrap();
+        let mut txn = begin(&store);
+        let table = txn.create_table(items("t")).unwrap();
+        txn.commit().unwrap().wait().unwrap();
+        let freezes = [0.05, 0.5][seed as usize % 2];
+        Run { rng: StdRng::seed_from_u64(100 + seed), table, next_id: 1, freezes }.go(&store, 150);
+        let before = dump(&store.published());
+        store.close().unwrap();
+        drop(store);
+        // As it was left, and as a crash leaves it.
+        for disk in [vfs.crash_image(seed), vfs.clone()] {
+            let store = open(Arc::new(disk)).unwrap();
+            assert!(dump(&store.published()) == before, "seed {seed}");
+        }
+    }
 }

@@ -20,6 +20,10 @@ pub struct Config {
     pub query_memory_bytes: Option<usize>,
     /// Bytes that rows may take in memory before the oldest move to disk.
     pub hot_tier_bytes: u64,
+    /// Bytes that decoded columns of the cold tier may take in memory.
+    pub cache_bytes: u64,
+    /// zstd level of the cold tier's files, 1 to 22.
+    pub zstd_level: i32,
     /// Default of `statement_timeout`, milliseconds; 0 is never.
     pub query_timeout_ms: u64,
     /// The admin's name.
@@ -43,6 +47,8 @@ impl Default for Config {
             workers: None,
             query_memory_bytes: None,
             hot_tier_bytes: 4 << 30,
+            cache_bytes: 1 << 30,
+            zstd_level: 3,
             query_timeout_ms: 0,
             admin_user: "bench".into(),
             admin_password: None,
@@ -62,6 +68,8 @@ impl std::fmt::Debug for Config {
             .field("workers", &self.workers)
             .field("query_memory_bytes", &self.query_memory_bytes)
             .field("hot_tier_bytes", &self.hot_tier_bytes)
+            .field("cache_bytes", &self.cache_bytes)
+            .field("zstd_level", &self.zstd_level)
             .field("query_timeout_ms", &self.query_timeout_ms)
             .field("admin_user", &self.admin_user)
             .field("synchronous_commit", &self.synchronous_commit)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spg_session::{Credentials, Instance, InstanceConfig, Session, SessionOptions};
-use spg_store::{Replayed, Store, StoreOptions};
+use spg_store::{Replayed, Store, StoreOptions, TierOptions};
 use spg_types::Result;
 use spg_vfs::{MemoryVfs, RealVfs, Vfs};
 
@@ -47,6 +47,11 @@ impl Database {
             synchronous_commit: config.synchronous_commit,
             wal_tee: config.wal_tee,
             checkpoint_wal_bytes: config.checkpoint_wal_bytes,
+            tier: TierOptions {
+                hot_bytes: usize::try_from(config.hot_tier_bytes).unwrap_or(usize::MAX),
+                cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
+                zstd_level: config.zstd_level,
+            },
             clock: now_us,
         })?;
         let instance = Instance::new(InstanceConfig {

@@ -43,7 +43,7 @@ pub(crate) fn add(session: &mut Session, table: &TableDef, column: &ColumnDef, v
             Some(mask) => Ok(arrow::compute::filter(array, mask)?),
             None => Ok::<_, Error>(array.clone()),
         };
-        let mut columns = group.columns().iter().map(live).collect::<Result<Vec<_>>>()?;
+        let mut columns = group.columns()?.iter().map(live).collect::<Result<Vec<_>>>()?;
         let rows = group.live_rows();
         let added = compiled.eval(&context, &[], rows)?.to_array(rows)?;
         if column.not_null && added.logical_null_count() > 0 {
@@ -112,7 +112,7 @@ pub(crate) fn check_rows(
     let position = |id| columns.iter().position(|c| *c == id);
     let compiled = Compiled::new(condition, &position)?;
     for group in table.row_groups() {
-        let inputs: Vec<Column> = group.columns().iter().map(|c| Column::Array(c.clone())).collect();
+        let inputs: Vec<Column> = group.columns()?.into_iter().map(Column::Array).collect();
         let answer = compiled.eval(&context, &inputs, group.len())?.to_array(group.len())?;
         let answer = answer.as_boolean_opt().ok_or_else(|| Error::internal("a check is not boolean"))?;
         if (0..group.len()).any(|i| group.is_live(i) && answer.is_valid(i) && !answer.value(i)) {

@@ -346,16 +346,13 @@ fn refuse_nulls(session: &mut Session, id: TableId, column: usize) -> Result<()>
     use arrow::array::Array;
     let snapshot = session.snapshot();
     let Some(table) = snapshot.table(id) else { return Ok(()) };
-    let has_null = table.row_groups().any(|g| {
-        let values = g.column(column);
-        values.null_count() > 0
-            && (0..g.len())
-                .any(|row| values.is_null(row) && !g.deletes().is_some_and(|d| d.contains(row as u32)))
-    });
-    if !has_null {
-        return Ok(());
+    for group in table.row_groups().filter(|g| g.zone(column).null_count > 0) {
+        let values = group.column(column)?;
+        if (0..group.len()).any(|row| values.is_null(row) && group.is_live(row)) {
+            return Err(contains_nulls(table.def(), &table.def().columns[column].name));
+        }
     }
-    Err(contains_nulls(table.def(), &table.def().columns[column].name))
+    Ok(())
 }
 
 /// 23502: a column that is to be NOT NULL has NULLs.

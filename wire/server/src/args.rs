@@ -19,6 +19,8 @@ Environment:
   SPG_WORKERS             threads that run queries [default: one per core]
   SPG_QUERY_TIMEOUT_MS    longest run of a statement, in milliseconds; 0 is no limit [default: 0]
   SPG_HOT_TIER_BYTES      data kept in memory before it moves to disk [default: 4294967296]
+  SPG_CACHE_BYTES         decoded columns of data on disk kept in memory [default: 1073741824]
+  SPG_COLD_ZSTD_LEVEL     how hard data on disk is compressed, 1 to 22 [default: 3]
   SPG_SYNCHRONOUS_COMMIT  off: commits are acknowledged up to 10 ms before they are on disk [default: on]
   SPG_CHECKPOINT_WAL_BYTES  size of the write-ahead log that leads to a checkpoint [default: 1073741824]
   SPG_WAL_TEE             a second copy of the write-ahead log, which follows it; none when unset"

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 /// Every variable that is read.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "SPG_PG_ADDR",
     "SPG_ADMIN_USER",
     "SPG_ADMIN_PASSWORD",
@@ -13,6 +13,8 @@ const NAMES: [&str; 10] = [
     "SPG_WORKERS",
     "SPG_QUERY_TIMEOUT_MS",
     "SPG_HOT_TIER_BYTES",
+    "SPG_CACHE_BYTES",
+    "SPG_COLD_ZSTD_LEVEL",
     "SPG_SYNCHRONOUS_COMMIT",
     "SPG_CHECKPOINT_WAL_BYTES",
     "SPG_WAL_TEE",
@@ -30,6 +32,8 @@ pub(crate) struct Environment {
     pub(crate) workers: Option<usize>,
     pub(crate) query_timeout_ms: u64,
     pub(crate) hot_tier_bytes: u64,
+    pub(crate) cache_bytes: u64,
+    pub(crate) cold_zstd_level: i32,
     pub(crate) synchronous_commit: bool,
     pub(crate) checkpoint_wal_bytes: u64,
     pub(crate) wal_tee: Option<PathBuf>,
@@ -69,6 +73,14 @@ impl Environment {
                     number(v, 1 << 20, u64::MAX)
                 })?
                 .unwrap_or(4 << 30),
+            cache_bytes: read
+                .value("SPG_CACHE_BYTES", "a whole number of bytes; 0 keeps nothing", |v| {
+                    number(v, 0, u64::MAX)
+                })?
+                .unwrap_or(1 << 30),
+            cold_zstd_level: read
+                .value("SPG_COLD_ZSTD_LEVEL", "a whole number from 1 to 22", |v| number(v, 1, 22))?
+                .map_or(3, |n| n as i32),
             synchronous_commit: read
                 .value("SPG_SYNCHRONOUS_COMMIT", "on or off", |v| match v {
                     "on" => Some(true),
@@ -170,6 +182,8 @@ mod tests {
             ("SPG_WORKERS", "-1"),
             ("SPG_QUERY_TIMEOUT_MS", "1s"),
             ("SPG_HOT_TIER_BYTES", "4GB"),
+            ("SPG_CACHE_BYTES", "-1"),
+            ("SPG_COLD_ZSTD_LEVEL", "23"),
             ("SPG_SYNCHRONOUS_COMMIT", "maybe"),
             ("SPG_CHECKPOINT_WAL_BYTES", "0"),
             ("SPG_WAL_TEE", ""),

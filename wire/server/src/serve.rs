@@ -63,6 +63,8 @@ fn config(args: &Args, environment: &Environment) -> Config {
         workers: environment.workers,
         query_memory_bytes: None,
         hot_tier_bytes: environment.hot_tier_bytes,
+        cache_bytes: environment.cache_bytes,
+        zstd_level: environment.cold_zstd_level,
         query_timeout_ms: environment.query_timeout_ms,
         admin_user: environment.admin_user.clone(),
         admin_password: environment.admin_password.clone(),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Decimal64Array, Int32Array, Int64Array, StringViewArray};
-use spg_store::{DbSnapshot, LockWait, Store, StoreOptions, TableSnapshot, WriteTxn};
+use spg_store::{DbSnapshot, LockWait, Store, StoreOptions, TableSnapshot, TierOptions, WriteTxn};
 use spg_types::{
     ColumnDef, Datum, ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexId, IndexOrigin, SqlType,
     TableDef, TableId, def,
@@ -89,7 +89,7 @@ pub fn rows(table: &TableSnapshot) -> Vec<(u64, String)> {
                 .columns
                 .iter()
                 .enumerate()
-                .map(|(i, c)| Datum::from_column(group.column(i), offset, c.ty).unwrap())
+                .map(|(i, c)| Datum::from_column(&group.column(i).unwrap(), offset, c.ty).unwrap())
                 .collect();
             out.push((group.row_id(offset), format!("{values:?}")));
         }
@@ -149,6 +149,7 @@ pub fn options(vfs: Arc<dyn Vfs>) -> StoreOptions {
         wal_tee: None,
         synchronous_commit: true,
         checkpoint_wal_bytes: 1 << 30,
+        tier: TierOptions::default(),
         clock: || 1_000_000,
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{Int64Array, UInt32Array};
+use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use spg_expr::Column;
 use spg_store::{RowGroup, TableSnapshot};
@@ -81,6 +81,28 @@ pub(crate) struct Local {
     rest: PredicateCache,
     /// Per join filter: rows seen, rows passed.
     tried: Vec<(usize, usize)>,
+    /// The row group read last, and its columns: a cold one is decoded once, whatever becomes of the cache meanwhile.
+    open: Option<u64>,
+    columns: Vec<Option<ArrayRef>>,
+}
+
+impl Local {
+    /// Column `c` of a row group, which is the `i`-th of those that the scan reads.
+    fn column(&mut self, group: &RowGroup, i: usize, c: usize) -> Result<ArrayRef> {
+        if self.open != Some(group.id()) {
+            self.open = Some(group.id());
+            self.columns.clear();
+        }
+        if self.columns.len() <= i {
+            self.columns.resize(i + 1, None);
+        }
+        if let Some(array) = &self.columns[i] {
+            return Ok(array.clone());
+        }
+        let array = group.column(c)?;
+        self.columns[i] = Some(array.clone());
+        Ok(array)
+    }
 }
 
 /// The snapshot of a table.
@@ -191,7 +213,9 @@ impl Source for TableScan {
         let rows = run.batch_size.min(end - start);
         local.at = start + rows;
         let mut columns: Vec<Column> = Vec::with_capacity(self.columns.len() + 1);
-        columns.extend(self.columns.iter().map(|&c| Column::Array(group.column(c).slice(start, rows))));
+        for (i, &c) in self.columns.iter().enumerate() {
+            columns.push(Column::Array(local.column(group, i, c)?.slice(start, rows)));
+        }
         if self.row_id {
             let ids = group.row_ids(start, rows).into_iter().map(|id| id as i64);
             columns.push(Column::Array(Arc::new(Int64Array::from_iter_values(ids))));

@@ -1,0 +1,112 @@
+//! The segments of a database: their folder, their cache, the ones that are open.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use spg_segment::{ChunkCache, WriteOptions};
+use spg_types::Result;
+use spg_vfs::Vfs;
+
+use crate::cold::{Segment, segment_id, segment_path};
+
+/// How much is kept in memory.
+#[derive(Clone, Debug)]
+pub struct TierOptions {
+    /// Bytes of hot rows, of all tables together; past it, the oldest ones are frozen.
+    pub hot_bytes: usize,
+    /// Bytes of decoded cold columns.
+    pub cache_bytes: usize,
+    /// zstd level of segments.
+    pub zstd_level: i32,
+}
+
+impl Default for TierOptions {
+    fn default() -> Self {
+        Self { hot_bytes: 4 << 30, cache_bytes: 1 << 30, zstd_level: WriteOptions::default().zstd_level }
+    }
+}
+
+/// The cold tier of an open database.
+pub(crate) struct ColdTier {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) folder: PathBuf,
+    pub(crate) options: WriteOptions,
+    pub(crate) hot_bytes: usize,
+    cache: Arc<ChunkCache>,
+    open: Mutex<HashMap<u64, Weak<Segment>>>,
+    /// What the log refers to: these files stay whether a snapshot has them or not.
+    logged: Mutex<HashSet<u64>>,
+    next_id: AtomicU64,
+    /// Held by whoever writes a segment: there is one at a time.
+    pub(crate) writing: Mutex<()>,
+}
+
+impl ColdTier {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, folder: PathBuf, options: &TierOptions) -> Self {
+        Self {
+            vfs,
+            folder,
+            options: WriteOptions { zstd_level: options.zstd_level, ..WriteOptions::default() },
+            hot_bytes: options.hot_bytes,
+            cache: Arc::new(ChunkCache::new(options.cache_bytes)),
+            open: Mutex::default(),
+            logged: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            writing: Mutex::default(),
+        }
+    }
+
+    /// Opens a segment, or finds it open. XX001 when it is not the one whose hash is given, 58030.
+    pub(crate) fn open(&self, id: u64, root: &[u8; 32]) -> Result<Arc<Segment>> {
+        self.logged.lock().insert(id);
+        let found = self.open.lock().get(&id).and_then(Weak::upgrade);
+        if let Some(segment) = found.filter(|s| s.root == *root) {
+            return Ok(segment);
+        }
+        let segment = Segment::open(&*self.vfs, &self.folder, id, Some(root), &self.cache)?;
+        self.next_id.fetch_max(id + 1, Ordering::Relaxed);
+        self.open.lock().insert(id, Arc::downgrade(&segment));
+        Ok(segment)
+    }
+
+    /// An id that no segment has had.
+    pub(crate) fn new_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// At a start: removes files that came to nothing, and never gives their ids again.
+    pub(crate) fn remove_strays(&self) -> Result<()> {
+        for name in self.vfs.list(&self.folder)? {
+            let id = segment_id(&name);
+            self.next_id.fetch_max(id.map_or(0, |id| id + 1), Ordering::Relaxed);
+            if id.is_none_or(|id| !self.in_use(id) && !self.logged.lock().contains(&id)) {
+                self.vfs.remove(&self.folder.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Segments that the log refers to and no snapshot has any more. Once a checkpoint that does not have them is made, their
+    /// files can go: what took them out was durable before they came to be unused.
+    pub(crate) fn unused(&self) -> Vec<u64> {
+        let logged: Vec<u64> = self.logged.lock().iter().copied().collect();
+        logged.into_iter().filter(|id| !self.in_use(*id)).collect()
+    }
+
+    /// Whether a snapshot has the segment.
+    pub(crate) fn in_use(&self, id: u64) -> bool {
+        self.open.lock().get(&id).is_some_and(|s| s.strong_count() > 0)
+    }
+
+    /// Removes a segment's file; one that stays is removed at a later start.
+    pub(crate) fn remove(&self, id: u64) {
+        self.open.lock().remove(&id);
+        self.logged.lock().remove(&id);
+        if let Err(error) = self.vfs.remove(&segment_path(&self.folder, id)) {
+            tracing::warn!("{error}");
+        }
+    }
+}
