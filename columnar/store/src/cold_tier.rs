@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use spg_segment::{ChunkCache, WriteOptions};
 use spg_types::Result;
 use spg_vfs::Vfs;
@@ -29,6 +30,28 @@ impl Default for TierOptions {
     }
 }
 
+/// Tells a thread in the background to end.
+#[derive(Default)]
+pub(crate) struct Stop {
+    asked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    pub(crate) fn ask(&self) {
+        *self.asked.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether the end is asked for now or within a while.
+    pub(crate) fn within(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let mut asked = self.asked.lock();
+        while !*asked && !self.changed.wait_until(&mut asked, until).timed_out() {}
+        *asked
+    }
+}
+
 /// The cold tier of an open database.
 pub(crate) struct ColdTier {
     pub(crate) vfs: Arc<dyn Vfs>,
@@ -42,6 +65,7 @@ pub(crate) struct ColdTier {
     next_id: AtomicU64,
     /// Held by whoever writes a segment: there is one at a time.
     pub(crate) writing: Mutex<()>,
+    pub(crate) stop: Arc<Stop>,
 }
 
 impl ColdTier {
@@ -56,6 +80,7 @@ impl ColdTier {
             logged: Mutex::default(),
             next_id: AtomicU64::new(1),
             writing: Mutex::default(),
+            stop: Arc::default(),
         }
     }
 

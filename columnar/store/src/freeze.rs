@@ -4,7 +4,7 @@
 //! their ids, and what is deleted meanwhile is marked when the segment is swapped in. A failure or a crash before the swap is
 //! logged leaves a file that nothing refers to; it is removed at once or at the next start.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::ArrayRef;
@@ -72,44 +72,38 @@ impl Store {
     }
 
     /// Freezes what is above the budget; whether there was anything.
-    fn freeze_surplus(self: &Arc<Self>) -> Result<bool> {
-        let Some(cold) = self.cold() else { return Ok(false) };
-        let snapshot = self.published();
-        let Some((table, groups)) = surplus(&snapshot, cold.hot_bytes) else { return Ok(false) };
+    fn freeze_surplus(self: &Arc<Self>, budget: usize) -> Result<bool> {
+        let Some((table, groups)) = surplus(&self.published(), budget) else { return Ok(false) };
         Ok(self.freeze_groups(&table, &groups, &LockWait::default())? > 0)
     }
 
     /// Starts the thread that keeps hot rows within their budget.
     pub(crate) fn start_freezer(self: &Arc<Self>) -> Result<()> {
-        let weak = Arc::downgrade(self);
+        let Some(cold) = self.cold() else { return Ok(()) };
+        let (stop, budget) = (cold.stop.clone(), cold.hot_bytes);
+        let (weak, published) = (Arc::downgrade(self), self.published_pointer());
         let body = move || {
             let mut pause = LOOK_EVERY;
-            while let Some(store) = wait_for(&weak, pause) {
-                pause = match store.freeze_surplus() {
-                    Ok(true) => Duration::ZERO,
-                    Ok(false) => LOOK_EVERY,
-                    Err(error) => {
-                        tracing::warn!("freezing rows failed: {error}");
-                        RETRY_AFTER
+            while !stop.within(pause) {
+                pause = LOOK_EVERY;
+                // The store is held only while there is something to do: dropped elsewhere, it is closed there.
+                while surplus(&published.load_full(), budget).is_some() {
+                    let Some(store) = weak.upgrade().filter(|_| !stop.within(Duration::ZERO)) else { return };
+                    match store.freeze_surplus(budget) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => {
+                            tracing::warn!("freezing rows failed: {error}");
+                            pause = RETRY_AFTER;
+                            break;
+                        }
                     }
-                };
+                }
             }
         };
         let thread = std::thread::Builder::new().name("spg-freezer".into()).spawn(body);
         thread.map(|_| ()).map_err(|e| Error::internal(format!("could not start the freezer thread: {e}")))
     }
-}
-
-/// The store after a while, if it is still open.
-fn wait_for(store: &Weak<Store>, pause: Duration) -> Option<Arc<Store>> {
-    let mut left = pause;
-    while !left.is_zero() {
-        let step = left.min(LOOK_EVERY);
-        std::thread::sleep(step);
-        left -= step;
-        store.upgrade().filter(|s| !s.is_closed())?;
-    }
-    store.upgrade().filter(|s| !s.is_closed())
 }
 
 /// The table whose oldest rows go next, and its oldest sealed row groups, when hot rows take more than `budget`.

@@ -1,7 +1,7 @@
 //! The store: an open database, its two pointers, its one writer.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
@@ -54,7 +54,6 @@ pub struct Store {
     log: OnceLock<Log>,
     checkpoints: OnceLock<Checkpoints>,
     cold: OnceLock<ColdTier>,
-    closed: AtomicBool,
     numbers: Numbers,
     transactions: AtomicU64,
     synchronous_commit: bool,
@@ -212,7 +211,6 @@ impl Store {
             log: OnceLock::new(),
             checkpoints: OnceLock::new(),
             cold: OnceLock::new(),
-            closed: AtomicBool::new(false),
             numbers,
             transactions: AtomicU64::new(clock() as u64),
             synchronous_commit,
@@ -264,7 +262,7 @@ impl Store {
     /// Writes and syncs what has queued, and makes it a checkpoint. Nothing can be committed afterwards; reads go on. A checkpoint
     /// that fails is reported and nothing else: the log holds everything.
     pub fn close(&self) -> Result<()> {
-        self.closed.store(true, Ordering::Relaxed);
+        self.cold().into_iter().for_each(|cold| cold.stop.ask());
         let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else { return Ok(()) };
         checkpoints.stop();
         let mut made = self.checkpoint();
@@ -288,9 +286,9 @@ impl Store {
         self.cold.get()
     }
 
-    /// Whether nothing can be committed any more because the store was closed.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    /// Where the published snapshot is found without holding the store.
+    pub(crate) fn published_pointer(&self) -> Arc<ArcSwap<DbSnapshot>> {
+        self.published.clone()
     }
 
     pub(crate) fn numbers(&self) -> &Numbers {
@@ -364,6 +362,9 @@ impl Drop for Store {
     fn drop(&mut self) {
         if let Some(checkpoints) = self.checkpoints.get() {
             checkpoints.stop();
+        }
+        if let Some(cold) = self.cold.get() {
+            cold.stop.ask();
         }
     }
 }
