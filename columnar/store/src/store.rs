@@ -67,8 +67,16 @@ impl Store {
     /// holder's process id when another process has it open; 58000 when a file is of another kind or version; XX001 when one
     /// is damaged; 58030.
     pub fn open(options: StoreOptions) -> Result<Arc<Store>> {
-        let StoreOptions { vfs, db_path, wal_path, wal_tee, synchronous_commit, checkpoint_wal_bytes, tier, clock } =
-            options;
+        let StoreOptions {
+            vfs,
+            db_path,
+            wal_path,
+            wal_tee,
+            synchronous_commit,
+            checkpoint_wal_bytes,
+            tier,
+            clock,
+        } = options;
         let files = Files::new(vfs, &db_path);
         files.create_folders()?;
         let file_lock = files.vfs.lock(&files.folder.join("lock"))?;
