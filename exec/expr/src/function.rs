@@ -107,6 +107,21 @@ impl SettingAccess for NoSettings {
     }
 }
 
+/// What functions may ask of the storage.
+pub trait StorageAccess: Send + Sync {
+    /// Moves a table's rows to the cold tier; how many. 42P01; 55P03 when the writer is not free in time; 53100, 58030.
+    fn freeze(&self, table: &str) -> Result<i64>;
+}
+
+/// No storage at all.
+struct NoStorage;
+
+impl StorageAccess for NoStorage {
+    fn freeze(&self, _: &str) -> Result<i64> {
+        Err(spg_types::Error::unsupported("there is no database to freeze rows of"))
+    }
+}
+
 /// What the session knows while a statement runs; the same for every worker.
 #[derive(Clone)]
 pub struct EvalContext {
@@ -130,6 +145,8 @@ pub struct EvalContext {
     pub version: Arc<str>,
     /// Settings, for `current_setting` and `set_config`.
     pub settings: Arc<dyn SettingAccess>,
+    /// The storage, for `spg_freeze`.
+    pub storage: Arc<dyn StorageAccess>,
 }
 
 impl EvalContext {
@@ -146,6 +163,7 @@ impl EvalContext {
             backend_pid: 0,
             version: "".into(),
             settings: Arc::new(NoSettings),
+            storage: Arc::new(NoStorage),
         }
     }
 }

@@ -15,7 +15,7 @@ pub use eval::{Compiled, infallible};
 pub use expr::{ColId, Expr};
 pub use function::{
     Aggregate, AggregateKernel, AggregateSignature, ArgType, BindArgs, CastContext, CastDef, Comparison,
-    EvalContext, Function, GroupStates, Kernel, Partition, ReturnType, SettingAccess, Signature, Volatility,
-    WindowFunction, WindowKernel, WindowSignature,
+    EvalContext, Function, GroupStates, Kernel, Partition, ReturnType, SettingAccess, Signature,
+    StorageAccess, Volatility, WindowFunction, WindowKernel, WindowSignature,
 };
 pub use registry::Registry;

@@ -30,6 +30,9 @@ pub(crate) const LENIENT: Function = Function { strict: false, ..FUNCTION };
 /// [`LENIENT`] that does something: never folded, never left out.
 pub(crate) const ACTION: Function = Function { volatility: Volatility::Volatile, ..LENIENT };
 
+/// [`FUNCTION`] that does something: never folded, never left out, not called with NULL.
+pub(crate) const FREEZE: Function = Function { volatility: Volatility::Volatile, ..FUNCTION };
+
 /// [`FUNCTION`] that the session's settings bear upon.
 pub(crate) const SETTING: Function = Function { volatility: Volatility::Stable, ..FUNCTION };
 

@@ -19,6 +19,7 @@ mod session;
 mod set_config;
 mod settings;
 mod statement;
+mod storage_access;
 mod transaction;
 mod utility;
 

@@ -86,6 +86,7 @@ impl Session {
             backend_pid: self.backend_pid,
             version: self.instance.version.clone(),
             settings: self.wanted_settings.access(self.settings.clone()),
+            storage: self.storage_access(true),
         });
         self.base_context = Some(context.clone());
         context
@@ -96,7 +97,10 @@ impl Session {
         let mut context = (*self.base_context()).clone();
         context.params = params.clone();
         context.statement_now_us = (self.instance.clock)();
-        context.format.now_us = self.begin_if_needed().start_us;
+        let transaction = self.begin_if_needed();
+        context.format.now_us = transaction.start_us;
+        let in_block = transaction.explicit || transaction.is_writing();
+        context.storage = self.storage_access(in_block);
         Arc::new(context)
     }
 

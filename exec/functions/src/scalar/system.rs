@@ -108,6 +108,9 @@ functions! {
     ACTION SET_CONFIG: "set_config", "Sets a setting, for the transaction when the last argument is true; NULL sets its default.", "set_config('application_name', 'x', true)" => "x", [
         sig!([TEXT, TEXT, BOOL] => TEXT, set_config),
     ];
+    FREEZE SPG_FREEZE: "spg_freeze", "Moves the rows of a table to the cold tier, compressed on disk; how many. Refused inside a transaction block.", "spg_freeze(NULL) IS NULL" => "t", [
+        sig!([TEXT] => INT8, |b| ctx_map1::<Str, i64>(b, |ctx, table| ctx.storage.freeze(table).map(Some))),
+    ];
     LENIENT PG_TYPEOF: "pg_typeof", "The name of the argument's type.", "pg_typeof(33)" => "integer", [
         sig!([ANY] => TEXT, type_name),
     ];
