@@ -8,14 +8,22 @@ use crate::record::SqlError;
 /// An empty database in memory.
 pub struct EmbeddedEngine {
     database: Database,
+    freezes: bool,
 }
 
 impl EmbeddedEngine {
+    /// From now on every statement is followed by a move of all rows to the cold tier.
+    #[must_use]
+    pub fn freezing(mut self) -> Self {
+        self.freezes = true;
+        self
+    }
+
     /// Opens it with a number of worker threads and settings that every session begins with.
     pub fn open(workers: usize, settings: &[(&str, &str)]) -> Result<Self, SqlError> {
         let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let config = Config { workers: Some(workers), settings, ..Config::default() };
-        Ok(Self { database: Database::open_in_memory(config).map_err(sql_error)? })
+        Ok(Self { database: Database::open_in_memory(config).map_err(sql_error)?, freezes: false })
     }
 }
 
@@ -25,15 +33,25 @@ impl Engine for EmbeddedEngine {
     }
 
     fn connect(&self) -> Result<Box<dyn Connection>, SqlError> {
-        Ok(Box::new(Session(self.database.connection().map_err(sql_error)?)))
+        let connection = self.database.connection().map_err(sql_error)?;
+        let freezes = self.freezes.then(|| self.database.clone());
+        Ok(Box::new(Session(connection, freezes)))
     }
 }
 
-struct Session(spg_embedded::Connection);
+/// A session, and the database whose rows are frozen after each of its statements.
+struct Session(spg_embedded::Connection, Option<Database>);
+
+impl Session {
+    fn freeze(&self) -> Result<(), SqlError> {
+        self.1.as_ref().map_or(Ok(0), Database::freeze).map(|_| ()).map_err(sql_error)
+    }
+}
 
 impl Connection for Session {
     fn execute(&mut self, sql: &str) -> Result<Answer, SqlError> {
         let result = self.0.query(sql).map_err(sql_error)?;
+        self.freeze()?;
         let types = result.columns.iter().map(|column| type_letter(column.ty.def.oid)).collect();
         let rows = result.text_rows().map_err(sql_error)?;
         Ok(Answer { types, rows, affected: affected(&result.tag) })
@@ -45,6 +63,7 @@ impl Connection for Session {
 
     fn copy_in(&mut self, sql: &str, data: &str) -> Result<u64, SqlError> {
         let tag = self.0.copy_in(sql, data.as_bytes().to_vec()).map_err(sql_error)?;
+        self.freeze()?;
         Ok(affected(&tag))
     }
 

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spg_session::{Credentials, Instance, InstanceConfig, Session, SessionOptions};
-use spg_store::{Replayed, Store, StoreOptions, TierOptions};
-use spg_types::Result;
+use spg_store::{LockWait, Replayed, Store, StoreOptions, TableSnapshot, TierOptions};
+use spg_types::{Result, SqlState};
 use spg_vfs::{MemoryVfs, RealVfs, Vfs};
 
 use crate::config::VERSION;
@@ -124,6 +124,25 @@ impl Database {
     /// Makes the newest state a checkpoint: a start then needs only the log after it.
     pub fn checkpoint(&self) -> Result<()> {
         self.instance.store().checkpoint()
+    }
+
+    /// Moves the rows of all tables to the cold tier; how many. Does nothing while a transaction writes.
+    pub fn freeze(&self) -> Result<u64> {
+        let store = self.instance.store();
+        let wait = LockWait { timeout: Some(Duration::ZERO), cancelled: None };
+        let mut rows = 0;
+        let has_hot_rows = |t: &&Arc<TableSnapshot>| t.row_groups().any(|g| !g.is_cold());
+        for table in store.published().tables().filter(has_hot_rows) {
+            if table.def().columns.is_empty() {
+                continue;
+            }
+            match store.freeze(table.def().id, &wait) {
+                Ok(n) => rows += n,
+                Err(e) if e.state() == SqlState::LOCK_NOT_AVAILABLE => return Ok(rows),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(rows)
     }
 
     /// Writes the newest state into one file that can be opened as a database; the number of its last commit.
