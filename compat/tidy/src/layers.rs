@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("corpus", &["embedded", "types"]),
     ("tidy", &[]),
     ("crash", &["embedded", "types", "vfs", "wal", "store", "corpus"]),
+    ("sim", &["types", "vfs", "store"]),
     ("micro", &["types", "simd", "expr", "functions", "run", "store"]),
     ("suite", &["corpus"]),
 ];
