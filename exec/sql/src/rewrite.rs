@@ -54,6 +54,7 @@ pub(crate) fn rewrite(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     similar_substrings(&mut out);
     deferrable(&mut out);
     nested_grouping_sets(&mut out);
+    frame_offsets(&mut out);
     out
 }
 
@@ -172,7 +173,7 @@ fn deferrable(tokens: &mut Vec<TokenWithSpan>) {
     if !begins {
         return;
     }
-    for n in (1..places.len()).rev().filter(|&n| is(&tokens[places[n]], "deferrable")) {
+    if let Some(n) = (1..places.len()).rev().find(|&n| is(&tokens[places[n]], "deferrable")) {
         let mut from = n;
         if is(&tokens[places[from - 1]], "not") {
             from -= 1;
@@ -181,7 +182,7 @@ fn deferrable(tokens: &mut Vec<TokenWithSpan>) {
             from -= 1;
         }
         tokens.drain(places[from]..=places[n]);
-        return deferrable(tokens);
+        deferrable(tokens);
     }
 }
 
@@ -216,6 +217,27 @@ fn nested_grouping_sets(tokens: &mut Vec<TokenWithSpan>) {
         tokens[from].token = name;
         tokens.drain(from + 1..=to);
         return nested_grouping_sets(tokens);
+    }
+}
+
+/// `'1 day'::interval PRECEDING` in a window's frame goes into parentheses, without which the parser reads a string alone.
+fn frame_offsets(tokens: &mut Vec<TokenWithSpan>) {
+    let is = |t: &TokenWithSpan, text: &str| matches!(&t.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(text));
+    if !tokens.iter().any(|t| is(t, "preceding") || is(t, "following")) {
+        return;
+    }
+    let places = written(tokens);
+    for n in (3..places.len()).rev() {
+        let [text, colons, ty, bound] = [n - 3, n - 2, n - 1, n].map(|k| &tokens[places[k]]);
+        let offset = (is(bound, "preceding") || is(bound, "following"))
+            && matches!(ty.token, Token::Word(_))
+            && colons.token == Token::DoubleColon
+            && matches!(text.token, Token::SingleQuotedString(_));
+        if offset {
+            let (open, close) = (text.span, ty.span);
+            tokens.insert(places[n - 1] + 1, TokenWithSpan { token: Token::RParen, span: close });
+            tokens.insert(places[n - 3], TokenWithSpan { token: Token::LParen, span: open });
+        }
     }
 }
 

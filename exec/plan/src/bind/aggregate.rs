@@ -60,7 +60,7 @@ impl Binder<'_> {
         level.in_aggregate = was_in_aggregate;
         let applies = std::mem::replace(&mut level.applies, outer_applies);
         let bound = bound?;
-        let owner = self.owner(&bound, current);
+        let owner = self.owner(&bound, &applies, current);
         self.check_aggregate_place(owner, span)?;
         let level = &mut self.levels[owner];
         level.input_applies.extend(applies);
@@ -85,10 +85,24 @@ impl Binder<'_> {
     }
 
     /// The innermost level whose columns an aggregate's arguments read; the current one where they read none.
-    fn owner(&self, call: &BoundAggregate, current: usize) -> usize {
+    fn owner(&self, call: &BoundAggregate, applies: &[PendingApply], current: usize) -> usize {
         let mut columns: BTreeSet<ColId> = call.args.iter().flat_map(Expr::columns).collect();
         columns.extend(call.filter.iter().flat_map(Expr::columns));
         columns.extend(call.order_by.iter().flat_map(|(e, ..)| e.columns()));
+        // A subquery's value reads what the subquery does.
+        for apply in applies {
+            let mut made: BTreeSet<ColId> = apply.plan.columns().iter().map(|c| c.id).collect();
+            if let crate::JoinKind::Mark(id) = apply.kind {
+                made.insert(id);
+            }
+            let before = columns.len();
+            columns.retain(|c| !made.contains(c) || self.level_of(*c).is_some());
+            if columns.len() < before {
+                let own = |c: &ColId| !made.contains(c);
+                columns.extend(super::columns::free(&mut apply.plan.clone()).into_iter().filter(own));
+                columns.extend(apply.on.iter().flat_map(Expr::columns).filter(own));
+            }
+        }
         let unplaced = columns.iter().any(|c| self.level_of(*c).is_none());
         if unplaced {
             return current;

@@ -360,6 +360,38 @@ impl Binder<'_> {
         (id, ty)
     }
 
+    /// An integer key moved by an integer: computed in a wider type, and kept within the key's own.
+    fn moved_integer(&mut self, key: &Expr, operator: &str, offset: &Expr) -> Result<Option<Expr>> {
+        let limits = |ty: SqlType| {
+            if ty.is(&def::INT2) {
+                Some((i64::from(i16::MIN), i64::from(i16::MAX)))
+            } else if ty.is(&def::INT4) {
+                Some((i64::from(i32::MIN), i64::from(i32::MAX)))
+            } else if ty.is(&def::INT8) {
+                Some((i64::MIN, i64::MAX))
+            } else {
+                None
+            }
+        };
+        let (Some((low, high)), Some(_)) = (limits(key.ty()), limits(offset.ty())) else { return Ok(None) };
+        // Sums of 64 bits need more.
+        let narrow = !key.ty().is(&def::INT8) && !offset.ty().is(&def::INT8);
+        let wide = SqlType::new(if narrow { &def::INT8 } else { &def::NUMERIC });
+        let limit = |n: i64| Expr::Const { value: spg_types::Datum::Int64(n), ty: SqlType::new(&def::INT8) };
+        let mut args = vec![];
+        for e in [key.clone(), offset.clone(), limit(low), limit(high)] {
+            args.push(self.explicit_cast(e, wide, Span::empty())?);
+        }
+        let [key_wide, offset, low, high] = <[Expr; 4]>::try_from(args)
+            .map_err(|_| Error::internal("four values became another number of them"))?;
+        let moved = self.operator(operator, key_wide, offset, Span::empty())?;
+        let (moved, _) = self.unify(vec![moved, low], "RANGE")?;
+        let moved = self.call(super::call::Callee::Function("greatest"), moved, Span::empty())?;
+        let (moved, _) = self.unify(vec![moved, high], "RANGE")?;
+        let moved = self.call(super::call::Callee::Function("least"), moved, Span::empty())?;
+        self.explicit_cast(moved, key.ty(), Span::empty()).map(Some)
+    }
+
     /// RANGE with offsets: where the frame of a row begins and ends, as values of the key.
     fn range_bounds(&mut self, frame: &mut Frame, order: &[SortKey]) -> Result<()> {
         if frame.unit != FrameUnit::Range {
@@ -374,6 +406,9 @@ impl Binder<'_> {
             };
             let column = Expr::Column { id: key.column, ty: key.ty };
             let operator = if preceding != key.descending { "-" } else { "+" };
+            if let Some(moved) = b.moved_integer(&column, operator, &offset)? {
+                return Ok(Some(moved));
+            }
             let moved = b.operator(operator, column, offset.clone(), Span::empty()).map_err(|_| {
                 use spg_types::Category::{DateTime, Numeric, Timespan};
                 let mut message = format!(

@@ -110,9 +110,12 @@ impl Lowering {
 
     /// Drops rows that are equal in all columns.
     pub(super) fn distinct(&mut self, flow: Flow, node: usize) -> Result<Flow> {
+        // The number of a grouping set, which the plan does not know of, makes no difference between rows.
+        let columns: Vec<_> =
+            flow.layout.columns().iter().filter(|(id, _)| *id != SET_NUMBER).copied().collect();
         let keys: Vec<(Expr, ColId)> =
-            flow.layout.columns().iter().map(|&(id, ty)| (Expr::Column { id, ty }, id)).collect();
-        let layout = flow.layout.clone();
+            columns.iter().map(|&(id, ty)| (Expr::Column { id, ty }, id)).collect();
+        let layout = Layout::new(columns);
         let grouping = Arc::new(grouping_of(&keys, &[], &flow.layout)?);
         let slot = self.slot();
         let sink = self.sink(flow, node, HashAggregate { grouping: grouping.clone(), slot, node });
