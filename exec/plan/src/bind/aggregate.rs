@@ -166,7 +166,7 @@ impl Binder<'_> {
             .collect();
         let (at, args, compatible) =
             self.resolve(Callee::Function(function.name), &parameters, args, span)?;
-        if function.ordered_set != !f.within_group.is_empty() {
+        if function.ordered_set == f.within_group.is_empty() {
             let message = if function.ordered_set {
                 format!("WITHIN GROUP is required for ordered-set aggregate {}", function.name)
             } else {
