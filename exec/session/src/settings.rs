@@ -639,10 +639,10 @@ fn fixed_zone(seconds_east: i32) -> Option<TimeZone> {
 fn offset_name(seconds_east: i32) -> String {
     let s = seconds_east.unsigned_abs();
     let mut clock = format!("{:02}", s / 3600);
-    if s % 3600 != 0 {
+    if !s.is_multiple_of(3600) {
         clock += &format!(":{:02}", s / 60 % 60);
     }
-    if s % 60 != 0 {
+    if !s.is_multiple_of(60) {
         clock += &format!(":{:02}", s % 60);
     }
     let (east, west) = if seconds_east < 0 { ('-', '+') } else { ('+', '-') };

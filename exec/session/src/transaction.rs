@@ -154,7 +154,7 @@ impl Transaction {
             _ => store.begin(&wait),
         };
         // Why a wait was cut short is the token's to say: cancel, time limit or shutdown.
-        let write = begun.or_else(|e| Err(running.token.check().err().unwrap_or(e)))?;
+        let write = begun.map_err(|e| running.token.check().err().unwrap_or(e))?;
         self.write = Some(write);
         Ok(())
     }
