@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, PrimitiveArray, UInt16Array, UInt32Array,
-    downcast_primitive,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, DictionaryArray, GenericByteViewBuilder, PrimitiveArray,
+    UInt16Array, UInt32Array, downcast_primitive,
 };
 use arrow::compute::{concat as concat_flat, take};
-use arrow::datatypes::{DataType, UInt16Type};
+use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType, UInt16Type};
 use spg_expr::flatten;
 use spg_types::{Error, Result};
 
 /// Most values that a merged dictionary may have before the column is better off flat.
 const DICTIONARY_MAX: usize = 1 << 15;
+/// Most buffers of string bytes that several arrays made one may share with where they come from.
+const VIEW_BUFFERS_MAX: usize = 16;
+/// String bytes that are copied lie in blocks of this size.
+const VIEW_BLOCK_BYTES: usize = 64 << 20;
 
 /// The values of `array` at `index`; NULL where the position is NULL.
 pub(crate) fn gather(array: &ArrayRef, index: &UInt32Array) -> Result<ArrayRef> {
@@ -53,10 +57,39 @@ pub(crate) fn concat(arrays: &[ArrayRef], ty: &DataType) -> Result<ArrayRef> {
                 return Ok(merged);
             }
             let flat = arrays.iter().map(flatten).collect::<Result<Vec<_>>>()?;
-            let refs: Vec<&dyn Array> = flat.iter().map(|a| a.as_ref()).collect();
-            Ok(concat_flat(&refs)?)
+            match ty {
+                DataType::Utf8View => concat_views::<StringViewType>(&flat),
+                DataType::BinaryView => concat_views::<BinaryViewType>(&flat),
+                _ => concat_plain(&flat),
+            }
         }
     }
+}
+
+fn concat_plain(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+    let refs: Vec<&dyn Array> = arrays.iter().map(|a| a.as_ref()).collect();
+    Ok(concat_flat(&refs)?)
+}
+
+/// Views keep the buffers of every array that they come from, and whoever takes rows of them holds them all: when there
+/// are many, the bytes are copied into buffers of their own.
+fn concat_views<T: ByteViewType>(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+    let views = || arrays.iter().map(|a| a.as_byte_view::<T>());
+    if views().map(|a| a.data_buffers().len()).sum::<usize>() <= VIEW_BUFFERS_MAX {
+        return concat_plain(arrays);
+    }
+    let rows = arrays.iter().map(|a| a.len()).sum();
+    let block = views().map(|a| a.total_buffer_bytes_used()).sum::<usize>();
+    let block = block.clamp(1, VIEW_BLOCK_BYTES) as u32;
+    let mut out = GenericByteViewBuilder::<T>::with_capacity(rows).with_fixed_block_size(block);
+    for array in views() {
+        if array.null_count() == 0 {
+            (0..array.len()).for_each(|row| out.append_value(array.value(row)));
+        } else {
+            array.iter().for_each(|value| out.append_option(value));
+        }
+    }
+    Ok(Arc::new(out.finish()))
 }
 
 fn concat_dictionaries(arrays: &[ArrayRef]) -> Result<Option<ArrayRef>> {
@@ -114,14 +147,15 @@ fn concat_dictionaries(arrays: &[ArrayRef]) -> Result<Option<ArrayRef>> {
     Ok(Some(Arc::new(DictionaryArray::try_new(keys, Arc::new(values))?)))
 }
 
-/// Bytes that an array keeps alive by itself: what a reservation counts for a copy of it.
+/// Bytes of an array's values: what a reservation counts for a copy of it.
 pub(crate) fn array_bytes(array: &dyn Array) -> usize {
     let rows = array.len();
     let fixed = match array.data_type() {
         DataType::Dictionary(..) => 2 * rows,
         DataType::Boolean => rows.div_ceil(8),
         DataType::FixedSizeBinary(n) => *n as usize * rows,
-        DataType::Utf8View | DataType::BinaryView => 16 * rows,
+        DataType::Utf8View => 16 * rows + array.as_string_view().total_buffer_bytes_used(),
+        DataType::BinaryView => 16 * rows + array.as_binary_view().total_buffer_bytes_used(),
         t => t.primitive_width().unwrap_or(16) * rows,
     };
     fixed + if array.nulls().is_some() { rows.div_ceil(8) } else { 0 }

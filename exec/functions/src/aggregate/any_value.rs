@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array, new_null_array};
 use arrow::compute::{interleave, take};
+use arrow::datatypes::DataType;
 use spg_expr::{
     Aggregate, AggregateKernel, AggregateSignature, ArgType, BindArgs, Column, EvalContext, GroupStates,
     ReturnType, flatten,
@@ -58,6 +59,15 @@ impl Firsts {
     }
 }
 
+/// A few values out of many keep none of the others' bytes in memory.
+fn own_bytes(array: ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        _ => array,
+    }
+}
+
 impl GroupStates for Firsts {
     fn resize(&mut self, groups: usize) {
         self.at.resize(groups, NONE);
@@ -80,7 +90,7 @@ impl GroupStates for Firsts {
         }
         if !rows.is_empty() {
             let chunk = flatten(&take(array, &UInt32Array::from(rows), None)?)?;
-            self.keep(chunk, &opened);
+            self.keep(own_bytes(chunk), &opened);
         }
         Ok(())
     }
@@ -99,7 +109,7 @@ impl GroupStates for Firsts {
         }
         if !picks.is_empty() {
             let chunks: Vec<&dyn Array> = other.chunks.iter().map(|c| c.as_ref()).collect();
-            self.keep(interleave(&chunks, &picks)?, &opened);
+            self.keep(own_bytes(interleave(&chunks, &picks)?), &opened);
         }
         Ok(())
     }
@@ -111,12 +121,12 @@ impl GroupStates for Firsts {
         chunks.push(null.as_ref());
         let place = |at: &(u32, u32)| if *at == NONE { (last, 0) } else { (at.0 as usize, at.1 as usize) };
         let picks: Vec<(usize, usize)> = self.at.iter().map(place).collect();
-        Ok(interleave(&chunks, &picks)?)
+        Ok(own_bytes(interleave(&chunks, &picks)?))
     }
 
     fn bytes(&self) -> usize {
-        let views = |c: &ArrayRef| c.len() * 16;
-        self.at.len() * size_of::<(u32, u32)>() + self.chunks.iter().map(views).sum::<usize>()
+        let chunks: usize = self.chunks.iter().map(|c| c.get_array_memory_size()).sum();
+        self.at.len() * size_of::<(u32, u32)>() + chunks
     }
 
     fn as_any(&self) -> &dyn Any {
