@@ -46,7 +46,7 @@ mod zone;
 
 pub use cold_tier::TierOptions;
 pub use index::{IndexRange, IndexSnapshot, ProbeMatches, RowIds};
-pub use lock::LockWait;
+pub use lock::{LockWait, Turn};
 pub use pending::PendingCommit;
 pub use prepare::{PreparedBatch, prepare_batch};
 pub use recover::Replayed;

@@ -17,7 +17,7 @@ use crate::cold_tier::{ColdTier, TierOptions};
 use crate::db_file::{self, CatalogImage, CheckpointRef, DATABASE, DbFile, Identity};
 use crate::files::Files;
 use crate::load::{Loaded, load};
-use crate::lock::{LockWait, WriteGuard, WriteLock};
+use crate::lock::{LockWait, Turn, WriteGuard, WriteLock};
 use crate::parallel;
 use crate::pending::PendingCommit;
 use crate::recover::{self, Replayed};
@@ -235,32 +235,45 @@ impl Store {
     /// Begins to write on top of the newest state, waiting for the writer before. 55P03, 57014; the log's error when it has
     /// failed and the database is read-only.
     pub fn begin(self: &Arc<Self>, wait: &LockWait) -> Result<WriteTxn> {
+        self.begin_turn(self.turn()?, None, wait)
+    }
+
+    /// A place in the queue of those who want to write, for who cannot sleep. The log's error when it has failed.
+    pub fn turn(&self) -> Result<Turn> {
         self.read_only()?;
-        let guard = self.lock.acquire(wait)?;
-        self.begin_with(guard)
+        Ok(self.lock.turn())
+    }
+
+    /// As [`Store::begin`] or, with a snapshot, [`Store::begin_on`] for who has a place in the queue; waits if its turn has
+    /// not come.
+    pub fn begin_turn(
+        self: &Arc<Self>,
+        turn: Turn,
+        on: Option<&Arc<DbSnapshot>>,
+        wait: &LockWait,
+    ) -> Result<WriteTxn> {
+        let guard = turn.wait(wait)?;
+        self.begin_with(guard, on)
     }
 
     /// As [`Store::begin`] if no other transaction writes, `None` otherwise: never waits.
     pub fn try_begin(self: &Arc<Self>) -> Result<Option<WriteTxn>> {
         self.read_only()?;
-        self.lock.try_acquire().map(|guard| self.begin_with(guard)).transpose()
+        self.lock.try_acquire().map(|guard| self.begin_with(guard, None)).transpose()
     }
 
     /// As [`Store::begin`], for a transaction that reads an older snapshot: it goes on reading that one, with its own changes,
     /// while it writes on top of the newest state. What it changes must not have been changed since: 40001.
     pub fn begin_on(self: &Arc<Self>, snapshot: &Arc<DbSnapshot>, wait: &LockWait) -> Result<WriteTxn> {
-        self.read_only()?;
-        let guard = self.lock.acquire(wait)?;
-        let generation = self.log().map(Log::generation).transpose()?;
-        let head = self.head.load_full();
-        let view = (head.commit_no() != snapshot.commit_no()).then(|| snapshot.clone());
-        Ok(WriteTxn::new(self.clone(), head, view, generation, guard))
+        self.begin_turn(self.turn()?, Some(snapshot), wait)
     }
 
-    fn begin_with(self: &Arc<Self>, guard: WriteGuard) -> Result<WriteTxn> {
+    fn begin_with(self: &Arc<Self>, guard: WriteGuard, on: Option<&Arc<DbSnapshot>>) -> Result<WriteTxn> {
         // Before the head is read: a failure in between is noticed at commit.
         let generation = self.log().map(Log::generation).transpose()?;
-        Ok(WriteTxn::new(self.clone(), self.head.load_full(), None, generation, guard))
+        let head = self.head.load_full();
+        let view = on.filter(|snapshot| snapshot.commit_no() != head.commit_no()).cloned();
+        Ok(WriteTxn::new(self.clone(), head, view, generation, guard))
     }
 
     fn read_only(&self) -> Result<()> {

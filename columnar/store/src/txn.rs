@@ -86,6 +86,11 @@ impl WriteTxn {
         self.view.as_ref().unwrap_or(&self.draft).clone()
     }
 
+    /// Whether others wait to write.
+    pub fn is_waited_for(&self) -> bool {
+        self.guard.as_ref().is_some_and(WriteGuard::is_waited_for)
+    }
+
     /// Whether a commit would change anything.
     pub fn has_changes(&self) -> bool {
         self.changed

@@ -1,18 +1,29 @@
 //! Runs portals: a statement from its snapshot to its last row, under its time limit, with panics contained.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use spg_plan::bind::{QueryTag, Utility};
+use spg_store::Turn;
 use spg_types::{Datum, Error, Result, SqlState};
 
-use crate::cancel::Running;
+use crate::cancel::{Running, Watched};
 use crate::client::{Client, blocking};
 use crate::extended::ExecuteEnd;
 use crate::portal::{Cursor, CursorTag, Portal, PortalState};
 use crate::session::Session;
 use crate::statement::{Planned, PlannedKind, PlannedQuery, tag, verb_name};
+use crate::transaction::Transaction;
+
+/// A statement that has begun, perhaps waiting for its turn to write before it is executed.
+pub(crate) struct Queued {
+    turn: Option<Turn>,
+    running: Running,
+    watched: Option<Watched>,
+}
 
 /// How a statement began.
 pub(crate) enum Started {
@@ -38,9 +49,11 @@ impl Session {
         if let Some(t) = &mut self.transaction {
             t.start_statement();
         }
-        let running = self.cancel.begin();
-        let limit = self.limits().statement;
-        let watched = limit.map(|limit| self.instance.watchdog.watch(&running, limit));
+        let Queued { turn, running, watched } = match self.queued.take() {
+            Some(queued) => queued,
+            None => self.begin_running(None),
+        };
+        self.turn = turn;
         let result = match catch_unwind(AssertUnwindSafe(|| {
             running.token.check()?;
             self.advance(portal, max_rows, describe, &running, client)
@@ -48,9 +61,59 @@ impl Session {
             Ok(r) => r,
             Err(panic) => Err(panic_error(&*panic)),
         };
+        self.turn = None;
         drop(watched);
         self.cancel.end();
         result
+    }
+
+    /// From here on a statement can be cancelled and its time limit counts.
+    fn begin_running(&mut self, turn: Option<Turn>) -> Queued {
+        let running = self.cancel.begin();
+        let limit = self.limits().statement;
+        let watched = limit.map(|limit| self.instance.watchdog.watch(&running, limit));
+        Queued { turn, running, watched }
+    }
+
+    /// Before Execute of a portal: when its statement needs the write lock, takes a place in the lock's queue. Whether the
+    /// caller is to wait for [`Session::poll_turn`], at most [`Session::turn_limit`], before it executes the portal.
+    pub fn queue_to_write(&mut self, portal: &str) -> bool {
+        let Some(portal) = self.portals.get(portal) else { return false };
+        if self.queued.is_some() || self.is_failed() || !matches!(portal.state, PortalState::New) {
+            return false;
+        }
+        if self.transaction.as_ref().is_some_and(Transaction::is_writing) {
+            return false;
+        }
+        let statement = portal.statement.clone();
+        if statement.statement.is_none() {
+            return false;
+        }
+        // An error comes again where the statement is executed.
+        let writes =
+            self.plan(&statement).is_ok_and(|p| matches!(&p.kind, PlannedKind::Query(q) if q.writes()));
+        let transaction = self.begin_if_needed();
+        if !writes || transaction.read_only {
+            return false;
+        }
+        let Ok(turn) = self.instance.store.turn() else { return false };
+        let wait = !turn.has_come();
+        self.queued = Some(self.begin_running(Some(turn)));
+        wait
+    }
+
+    /// Whether the turn to write has come.
+    pub fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.queued.as_mut().and_then(|q| q.turn.as_mut()) {
+            Some(turn) => Pin::new(turn).poll(context),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// How long to wait for the turn: then the statement is executed all the same, to say why it cannot be.
+    pub fn turn_limit(&mut self) -> Option<Duration> {
+        let limits = self.limits();
+        limits.lock.into_iter().chain(limits.statement).min()
     }
 
     pub(crate) fn advance(
@@ -167,6 +230,7 @@ impl Session {
     ) -> Result<()> {
         let store = self.instance.store.clone();
         let timeout = self.limits().lock;
+        let turn = self.turn.take();
         let t = self.begin_if_needed();
         if t.read_only {
             return Err(Error::new(
@@ -178,13 +242,14 @@ impl Session {
             return Ok(());
         }
         // Free most of the time: try before giving the thread away.
-        let at_once = Some(Duration::ZERO);
-        match t.start_writing(&store, at_once, running) {
-            Err(e) if e.state() == SqlState::LOCK_NOT_AVAILABLE && timeout != at_once => {
-                blocking(client, || t.start_writing(&store, timeout, running))?
-            }
-            other => other,
+        let turn = match turn {
+            Some(turn) => turn,
+            None => store.turn()?,
+        };
+        if turn.has_come() {
+            return t.start_writing(&store, turn, timeout, running);
         }
+        blocking(client, || t.start_writing(&store, turn, timeout, running))?
     }
 }
 

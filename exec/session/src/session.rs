@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ahash::AHashMap;
 use spg_expr::EvalContext;
-use spg_store::PendingCommit;
+use spg_store::{PendingCommit, Turn};
 use spg_types::{Error, Result};
 
 use crate::cancel::CancelHandle;
@@ -18,6 +18,7 @@ use crate::extended::ExecuteEnd;
 use crate::instance::Instance;
 use crate::planning::Limits;
 use crate::portal::{Cursor, Portal, PortalState};
+use crate::running::Queued;
 use crate::set_config::WantedSettings;
 use crate::settings::{Settings, Values};
 use crate::statement::Prepared;
@@ -53,6 +54,10 @@ pub struct Session {
     /// What `set_config` asked for in the running statement; it takes effect when the statement ends.
     pub(crate) wanted_settings: WantedSettings,
     pub(crate) transaction: Option<Transaction>,
+    /// A statement whose turn to write is awaited.
+    pub(crate) queued: Option<Queued>,
+    /// The running statement's place in the queue of writers.
+    pub(crate) turn: Option<Turn>,
     pub(crate) statements: AHashMap<String, Arc<Prepared>>,
     pub(crate) portals: AHashMap<String, Portal>,
     /// Cursors of DECLARE.
@@ -97,6 +102,8 @@ impl Session {
             local_settings: vec![],
             wanted_settings: WantedSettings::default(),
             transaction: None,
+            queued: None,
+            turn: None,
             statements: AHashMap::new(),
             portals: AHashMap::new(),
             cursors: AHashMap::new(),
@@ -119,6 +126,11 @@ impl Session {
             Some(t) if t.explicit => TransactionStatus::InTransaction,
             _ => TransactionStatus::Idle,
         }
+    }
+
+    /// Whether other sessions wait for the end of this one's transaction.
+    pub fn is_waited_for(&self) -> bool {
+        self.transaction.as_ref().is_some_and(Transaction::is_waited_for)
     }
 
     /// How long the session may stay idle now: `idle_in_transaction_session_timeout` within a transaction.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use spg_store::{DbSnapshot, LockWait, PendingCommit, Savepoint, Store, WriteTxn};
+use spg_store::{DbSnapshot, LockWait, PendingCommit, Savepoint, Store, Turn, WriteTxn};
 use spg_types::{Error, Result, SqlState};
 
 use crate::cancel::Running;
@@ -132,16 +132,22 @@ impl Transaction {
         !self.savepoints.is_empty()
     }
 
+    /// Whether other sessions wait for this transaction's end.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.write.as_ref().is_some_and(WriteTxn::is_waited_for)
+    }
+
     /// The write transaction, once `start_writing` has succeeded.
     pub(crate) fn write(&mut self) -> Result<&mut WriteTxn> {
         self.write.as_mut().ok_or_else(|| Error::internal("the transaction has not begun to write"))
     }
 
-    /// Takes the write lock, waiting for it as long as `lock_timeout` allows. 55P03 when the time is up. A transaction with a
-    /// snapshot of its own goes on reading that one.
+    /// Takes the write lock from a place in its queue, waiting for it as long as `lock_timeout` allows.
+    /// 55P03 when the time is up. A transaction with a snapshot of its own goes on reading that one.
     pub(crate) fn start_writing(
         &mut self,
         store: &Arc<Store>,
+        turn: Turn,
         lock_timeout: Option<Duration>,
         running: &Running,
     ) -> Result<()> {
@@ -149,10 +155,8 @@ impl Transaction {
             return Ok(());
         }
         let wait = LockWait { timeout: lock_timeout, cancelled: Some(running.lock_wait.clone()) };
-        let begun = match &self.snapshot {
-            Some(mine) if self.isolation != Isolation::ReadCommitted => store.begin_on(mine, &wait),
-            _ => store.begin(&wait),
-        };
+        let own = self.snapshot.as_ref().filter(|_| self.isolation != Isolation::ReadCommitted);
+        let begun = store.begin_turn(turn, own, &wait);
         // Why a wait was cut short is the token's to say: cancel, time limit or shutdown.
         let write = begun.map_err(|e| running.token.check().err().unwrap_or(e))?;
         self.write = Some(write);

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use spg_session::{ExecuteEnd, TransactionStatus};
@@ -24,6 +24,10 @@ use crate::response::{self, Fatality};
 /// How long a client has to take a connection's last message.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How long a connection whose transaction is waited for looks for its next message before it sleeps: about what
+/// a client on the same machine takes to answer.
+const EAGER: Duration = Duration::from_micros(30);
+
 /// Why a connection ends.
 enum End {
     /// The client said so, or is not there any more.
@@ -35,6 +39,8 @@ enum End {
 /// What a message leaves to be done where waiting is possible.
 enum Next<C> {
     Nothing,
+    /// Wait for the session's turn to write, then handle the same message again.
+    Turn,
     /// Send what has gathered, once a commit among it (if there is one) is durable or has failed.
     Flush(Option<C>),
     /// The request ends: ReadyForQuery, once its commit (if there is one) is durable or has failed.
@@ -90,6 +96,10 @@ impl<E: Engine> Connection<E> {
         {
             Next::Nothing if self.output.pending() < FLUSH_BYTES => Ok(()),
             Next::Nothing => self.flush().await,
+            Next::Turn => {
+                self.turn().await;
+                Ok(())
+            }
             Next::Flush(commit) => {
                 self.skip_to_sync |= !self.durable(commit).await?;
                 self.flush().await
@@ -101,6 +111,9 @@ impl<E: Engine> Connection<E> {
     /// Sends everything and waits for more input. Here, without a running statement, is where sessions are ended.
     async fn wait(&mut self) -> Result<(), End> {
         self.flush().await?;
+        if self.engine.is_waited_for() && self.read_eagerly()? {
+            return Ok(());
+        }
         let backend = &self.registered.backend;
         let until = self.engine.idle_limit().map(|limit| tokio::time::Instant::now() + limit);
         loop {
@@ -126,6 +139,20 @@ impl<E: Engine> Connection<E> {
         }
     }
 
+    /// Looks for input without going to sleep: while others wait for this transaction's end, the time that it takes to be
+    /// woken is theirs. Whether something has come.
+    fn read_eagerly(&mut self) -> Result<bool, End> {
+        let begin = Instant::now();
+        while begin.elapsed() < EAGER {
+            match self.input.read_now() {
+                Ok(Read::Some) => return Ok(true),
+                Ok(Read::End) | Err(_) => return Err(End::Client),
+                Ok(Read::Wait) => std::thread::yield_now(),
+            }
+        }
+        Ok(false)
+    }
+
     /// Sends everything; a client that does not take it can still be terminated.
     async fn flush(&mut self) -> Result<(), End> {
         let backend = &self.registered.backend;
@@ -140,6 +167,21 @@ impl<E: Engine> Connection<E> {
                 }
             }
         }
+    }
+
+    /// Waits, without holding a thread, for the turn to write, or for a reason not to.
+    async fn turn(&mut self) {
+        self.output.send_finished();
+        let backend = &self.registered.backend;
+        let until = self.engine.turn_limit().map(|limit| tokio::time::Instant::now() + limit);
+        backend.set_busy(true);
+        tokio::select! {
+            biased;
+            () = std::future::poll_fn(|context| self.engine.poll_turn(context)) => {}
+            () = backend.wake.notified() => {}
+            () = sleep_until(until), if until.is_some() => {}
+        }
+        backend.set_busy(false);
     }
 
     /// Waits until a commit is on disk, without holding a thread. False when it has failed: its tag is taken back for
@@ -208,6 +250,9 @@ impl<E: Engine> Connection<E> {
                         return self.malformed(e);
                     }
                 };
+                if self.engine.queue_to_write(&portal) {
+                    return Ok(Next::Turn);
+                }
                 self.input.consume(length);
                 let result = self.execute(&portal, max_rows);
                 self.extended(result)

@@ -1,6 +1,7 @@
 //! What the wire asks of the engine: [`Host`] and [`Engine`]. The database and its sessions implement them here; the
 //! protocol's own tests bring an engine that answers by script.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -73,6 +74,15 @@ pub trait Engine: Send {
 
     /// The commit of a COMMIT that was executed since the last Sync, if it may still be on its way.
     fn take_pending(&mut self) -> Option<Self::Commit>;
+
+    /// Before `execute`: takes a place in the queue of those who write where the portal needs one. Whether to wait for
+    /// `poll_turn`, at most `turn_limit`, before it is executed.
+    fn queue_to_write(&mut self, portal: &str) -> bool;
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    fn turn_limit(&mut self) -> Option<Duration>;
+
+    /// Whether other sessions wait for the end of this one's transaction.
+    fn is_waited_for(&self) -> bool;
 
     /// How long the session may stay idle now.
     fn idle_limit(&self) -> Option<Duration>;
@@ -182,6 +192,22 @@ impl Engine for Session {
 
     fn take_pending(&mut self) -> Option<PendingCommit> {
         self.take_pending()
+    }
+
+    fn queue_to_write(&mut self, portal: &str) -> bool {
+        self.queue_to_write(portal)
+    }
+
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_turn(context)
+    }
+
+    fn turn_limit(&mut self) -> Option<Duration> {
+        self.turn_limit()
+    }
+
+    fn is_waited_for(&self) -> bool {
+        self.is_waited_for()
     }
 
     fn idle_limit(&self) -> Option<Duration> {

@@ -66,25 +66,14 @@ impl Input {
 
     /// Reads what is there, without waiting. The buffer grows by doubling, and only when it is full.
     pub(crate) fn read_some(&mut self) -> io::Result<Read> {
-        if self.start > 0 && self.end == self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.end == self.buffer.len() {
-            self.buffer.resize((self.buffer.len() * 2).max(FIRST_BYTES), 0);
-        }
+        self.make_room();
         let space = &mut self.buffer[self.end..];
         let stream = &*self.stream;
         let mut got = None;
         // A read that does not fill the space has emptied the socket: reported as "would block", so that the next wait
         // does not try again in vain. Bytes that arrive later make the socket ready anew.
         let result = stream.try_io(Interest::READABLE, || {
-            let n = loop {
-                match rustix::io::read(stream, &mut *space) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    other => break other?,
-                }
-            };
+            let n = read(stream, space)?;
             got = Some(n);
             if n > 0 && n < space.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
@@ -96,6 +85,31 @@ impl Input {
             }
             (None, Err(e)) if e.kind() != io::ErrorKind::WouldBlock => Err(e),
             (None, _) => Ok(Read::Wait),
+        }
+    }
+
+    /// As [`Input::read_some`], but asks the socket itself, without waiting for the runtime to have noticed that something
+    /// has come.
+    pub(crate) fn read_now(&mut self) -> io::Result<Read> {
+        self.make_room();
+        match read(&self.stream, &mut self.buffer[self.end..]) {
+            Ok(0) => Ok(Read::End),
+            Ok(n) => {
+                self.end += n;
+                Ok(Read::Some)
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Read::Wait),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.start > 0 && self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize((self.buffer.len() * 2).max(FIRST_BYTES), 0);
         }
     }
 
@@ -190,6 +204,16 @@ impl Input {
     pub(crate) fn expect_bulk(&mut self) {
         if self.buffer.len() < BULK_BYTES {
             self.buffer.resize(BULK_BYTES, 0);
+        }
+    }
+}
+
+/// One read of a socket that does not block.
+fn read(stream: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match rustix::io::read(stream, &mut *space) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Int32Array, StringViewArray};
@@ -327,6 +328,22 @@ impl Engine for Scripted {
 
     fn take_pending(&mut self) -> Option<Lost> {
         std::mem::take(&mut self.lost).then_some(Lost)
+    }
+
+    fn queue_to_write(&mut self, _: &str) -> bool {
+        false
+    }
+
+    fn poll_turn(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn turn_limit(&mut self) -> Option<Duration> {
+        None
+    }
+
+    fn is_waited_for(&self) -> bool {
+        false
     }
 
     fn idle_limit(&self) -> Option<Duration> {
