@@ -19,11 +19,11 @@ impl Engine {
     /// neither takes memory or processor time from the other.
     pub(crate) fn each(common: &Common) -> impl Iterator<Item = Result<Engine>> {
         [Name::Spg, Name::Postgres].into_iter().filter(|name| common.runs(*name)).filter_map(|name| {
-            let started = match name {
-                Name::Spg => Self::spg(common),
-                _ => Self::postgres(common)?,
-            };
-            Some(started)
+            // Both wait for the server on a runtime of their own, which a task of this one may not.
+            tokio::task::block_in_place(|| match name {
+                Name::Spg => Some(Self::spg(common)),
+                _ => Self::postgres(common),
+            })
         })
     }
 
@@ -71,6 +71,16 @@ impl Engine {
         let (client, connection) = tokio_postgres::connect(&options, NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    /// Of a started SPG: milliseconds from its start to the first answered query, and the memory that it takes now in bytes.
+    pub(crate) fn start_up(&self) -> Option<(f64, u64)> {
+        match self {
+            Engine::Spg(server) => {
+                Some((server.start_up.as_secs_f64() * 1e3, status_bytes(server.pid(), "VmRSS:")?))
+            }
+            Engine::Postgres(_) => None,
+        }
     }
 
     /// Peak memory of the server so far in bytes; of PostgreSQL's many processes no comparable number exists.

@@ -64,8 +64,10 @@ pub(crate) async fn run(options: &Options) -> Result<bool> {
         WORKS.iter().flat_map(|work| options.clients.iter().map(move |n| (*work, *n))).collect();
     let (mut spg, mut postgres) = (vec![None; cases.len()], vec![None; cases.len()]);
     let fsync = fsync_seconds()?;
+    let mut start_up = None;
     for engine in Engine::each(&options.common) {
         let engine = engine?;
+        start_up = start_up.or(engine.start_up());
         eprintln!("{}: loading", engine.title());
         load(&engine, options.scale).await?;
         let column = if engine.is_postgres() { &mut postgres } else { &mut spg };
@@ -76,6 +78,12 @@ pub(crate) async fn run(options: &Options) -> Result<bool> {
     }
     println!("## OLTP, prepared statements, durable commits, {} branches\n", options.scale);
     println!("{}. One write and fsync of 4 KiB takes {:.2} ms.\n", machine(), fsync * 1e3);
+    if let Some((ms, bytes)) = start_up {
+        let mib = bytes as f64 / f64::from(1 << 20);
+        println!(
+            "SPG answers its first query {ms:.0} ms after its start on an empty database, and takes {mib:.0} MiB then.\n"
+        );
+    }
     let mut table = Table::new(&[
         "",
         "clients",

@@ -39,8 +39,13 @@ struct Measured {
     loaded_peak: Option<u64>,
     peak: Option<u64>,
     queries: Vec<Vec<f64>>,
-    answers: Vec<std::result::Result<Vec<String>, String>>,
+    answers: Vec<Answer>,
+    /// SPG's answers with the optimizer off.
+    plain_answers: Vec<Answer>,
 }
+
+/// A query's rows, or its error.
+type Answer = std::result::Result<Vec<String>, String>;
 
 /// Runs the benchmark; whether every answer of SPG was right.
 pub(crate) async fn run(options: &Options) -> Result<bool> {
@@ -81,6 +86,7 @@ fn of_duckdb(run: &DuckDbRun) -> Measured {
         peak: Some(run.peak),
         queries: run.queries.clone(),
         answers: run.answers.iter().cloned().map(Ok).collect(),
+        ..Measured::default()
     }
 }
 
@@ -106,15 +112,19 @@ async fn measure(engine: &Engine, options: &Options, dir: &Path) -> Result<Measu
     }
     eprintln!();
     measured.peak = engine.peak_memory();
+    if !engine.is_postgres() && options.common.runs(Name::Duckdb) {
+        client.batch_execute("set spg.optimizer = off").await?;
+        for (i, sql) in queries(options.sf).iter().enumerate() {
+            eprint!("\r{}: query {} without the optimizer ", engine.title(), i + 1);
+            measured.plain_answers.push(repeat(&client, sql, 1).await.1);
+        }
+        eprintln!();
+    }
     Ok(measured)
 }
 
 /// Runs a query some times; the durations until its last row was read, and its answer or its error.
-async fn repeat(
-    client: &Client,
-    sql: &str,
-    runs: usize,
-) -> (Vec<f64>, std::result::Result<Vec<String>, String>) {
+async fn repeat(client: &Client, sql: &str, runs: usize) -> (Vec<f64>, Answer) {
     let (mut times, mut answer) = (Vec::new(), Ok(Vec::new()));
     while times.len() < runs && times.first().is_none_or(|first| *first < SLOW_SECONDS) {
         let begin = Instant::now();
@@ -177,13 +187,15 @@ fn print_queries(spg: &Measured, duck: &Measured, postgres: &Measured) -> bool {
         "PostgreSQL median",
         "PostgreSQL/SPG",
         "answer",
+        "without optimizer",
     ]);
     let all = |m: &Measured| (0..22).map(|i| m.queries.get(i).and_then(|t| median(t))).collect::<Vec<_>>();
     let (s, d, p) = (all(spg), all(duck), all(postgres));
     let mut right = true;
     for i in 0..22 {
         let verdict = verdict(spg.answers.get(i), duck.answers.get(i));
-        right &= matches!(verdict.as_str(), "same" | "unchecked");
+        let plain = self::verdict(spg.plain_answers.get(i), duck.answers.get(i));
+        right &= [&verdict, &plain].iter().all(|v| matches!(v.as_str(), "same" | "unchecked"));
         let fastest = |m: &Measured| milliseconds(m.queries.get(i).and_then(|t| best(t)));
         table.row(vec![
             format!("Q{}", i + 1),
@@ -195,6 +207,7 @@ fn print_queries(spg: &Measured, duck: &Measured, postgres: &Measured) -> bool {
             milliseconds(p[i]),
             ratio(p[i], s[i]),
             verdict,
+            plain,
         ]);
     }
     for (title, of) in
@@ -212,15 +225,16 @@ fn print_queries(spg: &Measured, duck: &Measured, postgres: &Measured) -> bool {
             ms(p),
             ratio(p, s),
             empty(),
+            empty(),
         ]);
     }
     table.print();
     let worst = s.iter().zip(&d).filter_map(|(s, d)| Some((*s)? / (*d)?)).reduce(f64::max);
     println!("Worst query against DuckDB: {}.", ratio(worst, Some(1.0)));
     println!("Peak memory: SPG {}, DuckDB {}.\n", gib(spg.peak), gib(duck.peak));
-    for (i, answer) in spg.answers.iter().enumerate() {
+    for (i, answer) in spg.answers.iter().chain(&spg.plain_answers).enumerate() {
         if let Err(error) = answer {
-            println!("Q{}: {error}", i + 1);
+            println!("Q{}: {error}", i % 22 + 1);
         }
     }
     right
@@ -229,8 +243,6 @@ fn print_queries(spg: &Measured, duck: &Measured, postgres: &Measured) -> bool {
 fn total(values: &[Option<f64>]) -> Option<f64> {
     values.iter().copied().sum()
 }
-
-type Answer = std::result::Result<Vec<String>, String>;
 
 fn verdict(ours: Option<&Answer>, theirs: Option<&Answer>) -> String {
     match (ours, theirs) {

@@ -11,10 +11,11 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::engine::{Connection, Engine};
-use crate::postgres::free_port;
 use crate::record::SqlError;
 use crate::wire::{self, WireConnection};
 
+/// What the server prints, in its directory.
+const LOG: &str = "server.log";
 /// How long a server may take until it answers the first connection.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -31,23 +32,10 @@ pub struct Server {
 impl Server {
     /// Starts `binary` on an empty database with extra environment variables.
     pub fn start(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
-        // A port that was free a moment ago may be somebody else's by now.
-        const ATTEMPTS: usize = 5;
-        let mut attempt = 1;
-        loop {
-            match Self::start_once(binary, env) {
-                Err(e) if attempt < ATTEMPTS && e.to_string().contains("in use") => attempt += 1,
-                started => return started,
-            }
-        }
-    }
-
-    fn start_once(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("spg-server-").tempdir()?;
-        let port = free_port()?;
         let started = Instant::now();
-        let child = spawn(binary, env, dir.path(), port)?;
-        let mut server = Self { child, dir, port, start_up: Duration::ZERO };
+        let child = spawn(binary, env, dir.path())?;
+        let mut server = Self { child, dir, port: 0, start_up: Duration::ZERO };
         server.wait(started)?;
         Ok(server)
     }
@@ -58,24 +46,30 @@ impl Server {
         self.child.wait().map(|_| ())
     }
 
-    /// Starts `binary` again on the same database, after [`Server::kill`].
+    /// Starts `binary` again on the same database, after [`Server::kill`]; on another port.
     pub fn restart(&mut self, binary: &Path, env: &[(&str, String)]) -> Result<()> {
         let started = Instant::now();
-        self.child = spawn(binary, env, self.dir.path(), self.port)?;
+        self.child = spawn(binary, env, self.dir.path())?;
         self.wait(started)
     }
 
     fn wait(&mut self, started: Instant) -> Result<()> {
         let runtime = wire::runtime().map_err(|e| Error::other(e.message))?;
         loop {
-            let answer =
-                WireConnection::open(&runtime, &self.options()).and_then(|mut c| c.execute("SELECT 1"));
-            let error = match answer {
-                Ok(_) => break,
-                Err(error) => error.message,
+            let log = fs::read_to_string(self.dir.path().join(LOG)).unwrap_or_default();
+            let error = match announced_port(&log) {
+                Some(port) => {
+                    self.port = port;
+                    let answer = WireConnection::open(&runtime, &self.options())
+                        .and_then(|mut c| c.execute("SELECT 1"));
+                    match answer {
+                        Ok(_) => break,
+                        Err(error) => error.message,
+                    }
+                }
+                None => "it has not said where it listens".into(),
             };
             if self.child.try_wait()?.is_some() || started.elapsed() > START_LIMIT {
-                let log = fs::read_to_string(self.dir.path().join("server.log")).unwrap_or_default();
                 return Err(Error::other(format!("the server did not start: {error}\n{log}")));
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -100,12 +94,19 @@ impl Server {
     }
 }
 
-fn spawn(binary: &Path, env: &[(&str, String)], dir: &Path, port: u16) -> Result<Child> {
-    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("server.log"))?;
+/// The port in the server's start-up lines.
+fn announced_port(log: &str) -> Option<u16> {
+    let line = log.lines().find_map(|l| l.strip_prefix("PostgreSQL protocol: listening on 127.0.0.1:"))?;
+    line.trim().parse().ok()
+}
+
+/// Starts the server on ports that the system picks, with an empty log.
+fn spawn(binary: &Path, env: &[(&str, String)], dir: &Path) -> Result<Child> {
+    let log = fs::File::create(dir.join(LOG))?;
     Command::new(binary)
-        .arg(format!("127.0.0.1:{}", free_port()?))
+        .arg("127.0.0.1:0")
         .current_dir(dir)
-        .env("SPG_PG_ADDR", format!("127.0.0.1:{port}"))
+        .env("SPG_PG_ADDR", "127.0.0.1:0")
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
