@@ -233,6 +233,29 @@ fn a_full_disk_rolls_back_and_lets_others_go_on() {
 }
 
 #[test]
+fn a_log_rotates_after_a_commit_that_found_the_disk_full() {
+    let disk = FaultVfs::default();
+    let store = open(Arc::new(disk.clone())).unwrap();
+    let table = table_with_rows(&store);
+    disk.set_capacity(Some(disk.disk().total_bytes() + 1000));
+    let text = |i: i32| Some(format!("{i} {:x}", (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let rows: Vec<Row> = (0..10_000).map(|i| (i + 10, None, text(i), 0)).collect();
+    let mut txn = begin(&store);
+    let failed = txn.append(table, arrays(&rows)).map(|_| ()).and_then(|()| txn.commit()?.wait());
+    assert_eq!(failed.unwrap_err().state(), SqlState::DISK_FULL);
+
+    // The file that begins now begins with the commit that failed.
+    disk.set_capacity(None);
+    store.checkpoint().unwrap();
+    let mut txn = begin(&store);
+    txn.append(table, arrays(&[(2, None, None, 0)])).unwrap();
+    txn.commit().unwrap().wait().unwrap();
+    let after = dump(&store.published());
+    drop(store);
+    assert!(dump(&open(Arc::new(disk)).unwrap().published()) == after);
+}
+
+#[test]
 fn a_failed_sync_makes_the_database_read_only() {
     let disk = FaultVfs::default();
     let store = open(Arc::new(disk.clone())).unwrap();

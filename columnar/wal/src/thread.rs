@@ -49,6 +49,8 @@ pub(crate) struct Writer {
     database_id: [u8; 16],
     first_commit_no: u64,
     next_commit_no: u64,
+    /// `next_commit_no` where `acknowledged` is.
+    acknowledged_next: u64,
     file: Arc<dyn File>,
     /// Offset of the next frame.
     end: u64,
@@ -86,6 +88,7 @@ impl Writer {
             database_id: tail.database_id,
             first_commit_no: tail.first_commit_no,
             next_commit_no: tail.next_commit_no,
+            acknowledged_next: tail.next_commit_no,
             file: tail.file,
             end: tail.end,
             len: tail.len,
@@ -243,6 +246,7 @@ impl Writer {
             tee.durable(self.durable);
         }
         self.acknowledged = self.commit_end;
+        self.acknowledged_next = self.next_commit_no;
         Ok(())
     }
 
@@ -282,6 +286,8 @@ impl Writer {
         let full = error.state() == SqlState::DISK_FULL && !self.sync_failed;
         self.stream = None;
         let cut = self.cut(self.acknowledged);
+        // Or a rotation would begin a file after commits that never were.
+        self.next_commit_no = self.acknowledged_next;
         let mut state = shared.state.lock();
         state.generation += 1;
         state.failure = Some(error.clone());

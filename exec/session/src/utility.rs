@@ -54,6 +54,9 @@ impl Session {
             BoundKind::Explain(_) => Some(text_columns(&["QUERY PLAN"])),
             BoundKind::Utility(Utility::Show(name)) => Some(text_columns(&[settings::display_name(name)])),
             BoundKind::Utility(Utility::ShowAll) => Some(text_columns(&["name", "setting", "description"])),
+            BoundKind::Utility(Utility::Fetch { name, is_move: false, .. }) => {
+                Some(self.cursors.get(name)?.columns.to_vec())
+            }
             BoundKind::Execute(e) => {
                 let prepared = self.statements.get(&e.name)?;
                 let planned = prepared.newest()?;
