@@ -233,12 +233,12 @@ impl Session {
         }
     }
 
-    /// After an error: an explicit transaction waits for its end, an implicit one is rolled back.
     /// The client broke the protocol: the transaction fails as after a failed statement. Returns the error.
     pub fn fail(&mut self, error: Error) -> Error {
         self.failed(error)
     }
 
+    /// After an error: an explicit transaction waits for its end, an implicit one is rolled back.
     pub(crate) fn failed(&mut self, error: Error) -> Error {
         match &mut self.transaction {
             Some(t) if t.explicit => t.failed = true,

@@ -11,7 +11,8 @@ use super::scope::{Clause, Namespace, Relation, ScopeColumn};
 use super::select::Unknowns;
 use super::subquery::{apply_all, filtered};
 use super::{Binder, call::Callee};
-use crate::{Join, JoinKind, NamedExpr, OutCol, Plan, Scan};
+use crate::tree;
+use crate::{JoinKind, NamedExpr, OutCol, Plan, Scan};
 
 /// What `join` answers when a join has no condition.
 const MISSING_CONDITION: &str = "a join needs a condition";
@@ -593,14 +594,7 @@ pub(super) fn combine(kind: JoinKind, left: Plan, mut right: Plan, on: Vec<Expr>
     if kind == JoinKind::Inner && on.is_empty() && is_one_row(&left) {
         return right;
     }
-    Plan::Join(Join {
-        kind,
-        left: Box::new(left),
-        right: Box::new(right),
-        on,
-        join_filters: vec![],
-        lookup: None,
-    })
+    tree::join(kind, left, right, on)
 }
 
 fn is_one_row(plan: &Plan) -> bool {

@@ -7,7 +7,7 @@ use spg_expr::Function;
 use spg_expr::arity::{map2, try_map1};
 use spg_types::Result;
 
-use super::float::out_of_domain;
+use super::float::{float_functions, out_of_domain, within};
 use crate::record::{FUNCTION, TOTAL, sig};
 
 /// Values of the library's own functions at the angles that are made exact.
@@ -98,23 +98,10 @@ fn inverse_cosine(x: f64) -> f64 {
 }
 
 fn arc(x: f64, f: impl Fn(f64) -> f64) -> Result<f64> {
-    if x.is_nan() || x.abs() <= 1.0 { Ok(f(x)) } else { Err(out_of_domain()) }
+    within(x, |x| x.abs() <= 1.0, f)
 }
 
-macro_rules! degree_functions {
-    ($($(#[$doc:meta])* $name:ident, $sql:literal, $text:literal, $example:literal, $result:literal, $f:expr;)*) => {$(
-        $(#[$doc])*
-        pub(super) static $name: Function = Function {
-            name: $sql,
-            doc: $text,
-            example: ($example, $result),
-            signatures: &[sig!([FLOAT8] => FLOAT8, |b| try_map1::<f64, f64>(b, $f))],
-            ..FUNCTION
-        };
-    )*};
-}
-
-degree_functions! {
+float_functions! {
     /// `sind`
     SIND, "sind", "Sine of an angle in degrees.", "sind(30)", "0.5", |x| of_angle(x, |a, s, _| s * sine(a));
     /// `cosd`

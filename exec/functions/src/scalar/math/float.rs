@@ -22,7 +22,7 @@ fn periodic(x: f64, f: impl Fn(f64) -> f64) -> Result<f64> {
 }
 
 /// A function of numbers that satisfy `domain`, and of NaN.
-fn within(x: f64, domain: impl Fn(f64) -> bool, f: impl Fn(f64) -> f64) -> Result<f64> {
+pub(super) fn within(x: f64, domain: impl Fn(f64) -> bool, f: impl Fn(f64) -> f64) -> Result<f64> {
     if x.is_nan() || domain(x) { Ok(f(x)) } else { Err(out_of_domain()) }
 }
 
@@ -42,6 +42,8 @@ macro_rules! float_functions {
         };
     )*};
 }
+
+pub(super) use float_functions;
 
 float_functions! {
     /// `degrees`
