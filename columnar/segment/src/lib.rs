@@ -14,6 +14,7 @@ mod column;
 mod damage;
 mod decode;
 mod encoding;
+mod footer;
 mod header;
 mod reader;
 mod stats;

@@ -1,6 +1,7 @@
 //! Reads a segment: verified at open, each column and page verified before it is decoded.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -59,6 +60,20 @@ fn read_exactly(file: &dyn File, offset: u64, len: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Trailer and footer, verified.
+fn read_tail(file: &dyn File, info: &SegmentInfo) -> Result<Vec<u8>> {
+    let path = file.path();
+    let len = info.file_len.checked_sub(info.trailer_at).and_then(|n| usize::try_from(n).ok());
+    let len = len.filter(|n| *n >= info.trailer_len as usize && info.trailer_at >= DATA_AT);
+    let len = len.ok_or_else(|| damaged(path, "its trailer lies outside of it"))?;
+    let tail = read_exactly(file, info.trailer_at, len)?;
+    let found = blake3::hash(&tail);
+    if found != info.tail_hash {
+        return Err(hash_mismatch(path, "trailer and footer", info.trailer_at, &info.tail_hash, &found));
+    }
+    Ok(tail)
+}
+
 impl SegmentReader {
     /// Opens a file: header, trailer and footer are verified. 58000 when it is no segment, XX001 when it is damaged, 58030.
     pub fn open(file: Arc<dyn File>) -> Result<Self> {
@@ -70,14 +85,7 @@ impl SegmentReader {
         if len != info.file_len {
             return Err(damaged(path, &format!("it has {len} bytes where {} belong", info.file_len)));
         }
-        let tail_len = len.checked_sub(info.trailer_at).and_then(|n| usize::try_from(n).ok());
-        let tail_len = tail_len.filter(|n| *n >= info.trailer_len as usize && info.trailer_at >= DATA_AT);
-        let tail_len = tail_len.ok_or_else(|| damaged(path, "its trailer lies outside of it"))?;
-        let tail = read_exactly(&*file, info.trailer_at, tail_len)?;
-        let found = blake3::hash(&tail);
-        if found != info.tail_hash {
-            return Err(hash_mismatch(path, "trailer and footer", info.trailer_at, &info.tail_hash, &found));
-        }
+        let tail = read_tail(&*file, &info)?;
         let trailer =
             Trailer::decode(&tail[..info.trailer_len as usize]).map_err(|what| damaged(path, what))?;
         let Trailer { data_hash, columns, groups } = trailer;
@@ -103,6 +111,15 @@ impl SegmentReader {
     /// A number that no other open segment has or will have while this process lives.
     pub fn uid(&self) -> u64 {
         self.uid
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(crate) fn read_tail(&self) -> Result<Vec<u8>> {
+        read_tail(&*self.file, &self.info)
     }
 
     /// What its header says.

@@ -57,6 +57,7 @@ fn lineitem() -> TableDef {
         }],
         checks: vec![],
         foreign_keys: vec![],
+        options: Default::default(),
     }
 }
 

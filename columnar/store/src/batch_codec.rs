@@ -216,6 +216,7 @@ mod tests {
             indexes: vec![],
             checks: vec![],
             foreign_keys: vec![],
+            options: Default::default(),
         }
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Checkpoints {
     /// A log of this size asks for a checkpoint.
     pub(crate) wal_bytes: u64,
     pub(crate) state: Mutex<State>,
+    /// `state.last`, for who does not want to wait for a checkpoint that is being made.
+    pub(crate) latest: Mutex<Option<CheckpointRef>>,
     wake: Arc<Wake>,
 }
 
@@ -80,7 +82,7 @@ impl Checkpoints {
         manifest_waits: bool,
     ) -> Self {
         let state = Mutex::new(State { last, manifest, manifest_waits, broken: None });
-        Self { files, identity, wal_bytes, state, wake: Arc::default() }
+        Self { files, identity, wal_bytes, state, latest: Mutex::new(last), wake: Arc::default() }
     }
 
     /// Asks the background for a checkpoint.
@@ -249,6 +251,7 @@ impl Checkpoints {
             return Err(error);
         }
         state.last = Some(checkpoint);
+        *self.latest.lock() = Some(checkpoint);
         Ok(())
     }
 

@@ -86,14 +86,18 @@ impl ColdTier {
 
     /// Opens a segment, or finds it open. XX001 when it is not the one whose hash is given, 58030.
     pub(crate) fn open(&self, id: u64, root: &[u8; 32]) -> Result<Arc<Segment>> {
-        self.logged.lock().insert(id);
         let found = self.open.lock().get(&id).and_then(Weak::upgrade);
-        if let Some(segment) = found.filter(|s| s.root == *root) {
-            return Ok(segment);
-        }
-        let segment = Segment::open(&*self.vfs, &self.folder, id, Some(root), &self.cache)?;
-        self.next_id.fetch_max(id + 1, Ordering::Relaxed);
-        self.open.lock().insert(id, Arc::downgrade(&segment));
+        let segment = match found.filter(|s| s.root == *root) {
+            Some(segment) => segment,
+            None => {
+                let segment = Segment::open(&*self.vfs, &self.folder, id, Some(root), &self.cache)?;
+                self.next_id.fetch_max(id + 1, Ordering::Relaxed);
+                self.open.lock().insert(id, Arc::downgrade(&segment));
+                segment
+            }
+        };
+        // Last: a checkpoint that is being made takes for unused what is logged and not open.
+        self.logged.lock().insert(id);
         Ok(segment)
     }
 

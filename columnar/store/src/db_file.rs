@@ -7,6 +7,7 @@
 //! catalog    = u32 next table id, u32 next index id, schemas: list of names                        kind 3
 //! roles      = list of roles                                                                        kind 4
 //! tables     = list of (table, u64 next row id)                                                     kind 5
+//! options    = list of (u32 table id, list of (name, u64 value)), tables with storage parameters   kind 8
 //! manifest   = the bytes of a manifest                                        kind 6, in backups only
 //! file       = name, bytes of a file that the manifest names                  kind 7, in backups only
 //! ```
@@ -14,13 +15,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use spg_types::{Result, TableDef};
+use spg_types::{Result, TableDef, TableOptions};
 use spg_vfs::{File, Vfs};
 
 use crate::Role;
 use crate::codec::Writer;
 use crate::container::{Format, Section};
-use crate::def_codec::{read_role, read_table, write_role, write_table};
+use crate::def_codec::{read_options, read_role, read_table, write_options, write_role, write_table};
 use crate::snapshot::DbSnapshot;
 
 /// How the file is recognised.
@@ -41,6 +42,7 @@ const TABLES: u32 = 5;
 pub(crate) const MANIFEST: u32 = 6;
 /// A file of a backup.
 pub(crate) const FILE: u32 = 7;
+const OPTIONS: u32 = 8;
 
 /// Which database a set of files belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,16 @@ pub(crate) fn sections(
                 w.u64(*next_row_id);
             });
         }));
+        let defs = catalog.tables.iter().map(|(def, _)| def);
+        let set: Vec<&TableDef> = defs.filter(|def| def.options != TableOptions::default()).collect();
+        if !set.is_empty() {
+            sections.push(section(OPTIONS, &|w| {
+                w.list(&set, |w, def| {
+                    w.u32(def.id.0);
+                    write_options(w, def.options);
+                });
+            }));
+        }
     }
     sections
 }
@@ -143,9 +155,11 @@ impl DbFile {
         let mut catalog = CatalogImage::default();
         let (mut manifest, mut files) = (None, Vec::new());
         let mut seen = Vec::new();
+        let mut options = Vec::new();
         for section in DATABASE.sections(&*file)? {
             let s = &section;
-            let bytes = if s.kind < MANIFEST { DATABASE.read(&*file, s)? } else { Vec::new() };
+            let bytes =
+                if s.kind < MANIFEST || s.kind == OPTIONS { DATABASE.read(&*file, s)? } else { Vec::new() };
             if s.kind != FILE && seen.contains(&s.kind) {
                 return Err(DATABASE.damaged(&*file, s.offset, &format!("a second section {}", s.kind)));
             }
@@ -177,12 +191,23 @@ impl DbFile {
                     catalog.tables =
                         DATABASE.decode(&*file, s, &bytes, |r| r.list(|r| Ok((read_table(r)?, r.u64()?))))?;
                 }
+                OPTIONS => {
+                    options = DATABASE
+                        .decode(&*file, s, &bytes, |r| r.list(|r| Ok((r.u32()?, read_options(r)?))))?;
+                }
                 MANIFEST => manifest = Some(section),
                 FILE => files.push(section),
                 other => {
                     return Err(DATABASE.damaged(&*file, s.offset, &format!("there is no section {other}")));
                 }
             }
+        }
+        for (id, set) in options {
+            let table = catalog.tables.iter_mut().find(|(def, _)| def.id.0 == id);
+            let Some((def, _)) = table else {
+                return Err(DATABASE.damaged(&*file, 16, "storage parameters of a table that there is not"));
+            };
+            def.options = set;
         }
         let Some(identity) = identity else {
             return Err(DATABASE.damaged(&*file, 16, "it does not say which database it is"));

@@ -2,7 +2,7 @@
 
 use spg_types::{
     CheckDef, ColumnDef, ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexId, IndexOrigin,
-    Modifier, Result, SqlType, TableDef, TableId, type_by_oid,
+    Modifier, Result, STORAGE_PARAMETERS, SqlType, TableDef, TableId, TableOptions, type_by_oid,
 };
 
 use crate::Role;
@@ -143,7 +143,26 @@ pub(crate) fn read_table(r: &mut Reader<'_>) -> Result<TableDef> {
                 on_update: read_action(r)?,
             })
         })?,
+        options: TableOptions::default(),
     })
+}
+
+/// Storage parameters, by name: they lie beside a table's definition, not in it.
+pub(crate) fn write_options(w: &mut Writer, options: TableOptions) {
+    w.list(&options.written(), |w, (name, value)| {
+        w.str(name);
+        w.u64(*value);
+    });
+}
+
+pub(crate) fn read_options(r: &mut Reader<'_>) -> Result<TableOptions> {
+    let mut options = TableOptions::default();
+    for (name, value) in r.list(|r| Ok((r.str()?, r.u64()?)))? {
+        let parameter = STORAGE_PARAMETERS.iter().find(|p| p.name == name);
+        let parameter = parameter.ok_or_else(|| corrupt(&format!("there is no storage parameter {name}")))?;
+        *(parameter.slot)(&mut options) = Some(value);
+    }
+    Ok(options)
 }
 
 pub(crate) fn write_role(w: &mut Writer, role: &Role) {

@@ -106,16 +106,33 @@ impl Store {
     }
 }
 
-/// The table whose oldest rows go next, and its oldest sealed row groups, when hot rows take more than `budget`.
+/// The table whose oldest rows go next, and its oldest sealed row groups, when hot rows take more than their budget. A table
+/// above a budget of its own comes first; all that have none share `budget`.
 fn surplus(snapshot: &DbSnapshot, budget: usize) -> Option<(Arc<TableSnapshot>, Vec<Arc<RowGroup>>)> {
     let hot = |t: &Arc<TableSnapshot>| t.row_groups().map(|g| g.bytes()).sum::<usize>();
-    let total: usize = snapshot.tables().map(hot).sum();
-    let mut over = total.checked_sub(budget).filter(|over| *over > 0)?;
+    let above = |bytes: usize, budget: usize| bytes.checked_sub(budget).filter(|over| *over > 0);
+    let own = snapshot.tables().filter_map(|t| {
+        let budget = usize::try_from(t.def().options.hot_tier_bytes?).unwrap_or(usize::MAX);
+        Some((above(hot(t), budget)?, std::slice::from_ref(t)))
+    });
+    let mut own: Vec<_> = own.collect();
+    own.sort_by_key(|(over, _)| std::cmp::Reverse(*over));
+    let sharing: Vec<_> =
+        snapshot.tables().filter(|t| t.def().options.hot_tier_bytes.is_none()).cloned().collect();
+    let shared = above(sharing.iter().map(hot).sum(), budget).map(|over| (over, sharing.as_slice()));
+    own.into_iter().chain(shared).find_map(|(over, tables)| oldest_of(tables, over))
+}
+
+/// The table with the most sealed rows, and so many of its oldest sealed row groups that they take `over` bytes.
+fn oldest_of(
+    tables: &[Arc<TableSnapshot>],
+    mut over: usize,
+) -> Option<(Arc<TableSnapshot>, Vec<Arc<RowGroup>>)> {
     let sealed = |t: &Arc<TableSnapshot>| -> Vec<Arc<RowGroup>> {
         t.row_groups().filter(|g| !g.is_cold() && g.is_sealed()).cloned().collect()
     };
     let bytes = |groups: &[Arc<RowGroup>]| groups.iter().map(|g| g.bytes()).sum::<usize>();
-    let tables = snapshot.tables().filter(|t| !t.def().columns.is_empty()).map(|t| (t.clone(), sealed(t)));
+    let tables = tables.iter().filter(|t| !t.def().columns.is_empty()).map(|t| (t.clone(), sealed(t)));
     let (table, mut groups) = tables.max_by_key(|(_, groups)| bytes(groups))?;
     let wanted = groups.iter().take_while(|g| {
         let more = over > 0;

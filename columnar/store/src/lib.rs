@@ -20,6 +20,7 @@ mod constraint;
 mod container;
 mod db_file;
 mod def_codec;
+mod facts;
 mod files;
 mod freeze;
 mod hot_file;
@@ -45,6 +46,7 @@ mod txn;
 mod zone;
 
 pub use cold_tier::TierOptions;
+pub use facts::{SegmentFacts, TierFacts, WalFacts};
 pub use index::{IndexRange, IndexSnapshot, ProbeMatches, RowIds};
 pub use lock::{LockWait, Turn};
 pub use pending::PendingCommit;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::Buffer;
-use spg_types::{ColumnDef, IndexDef, IndexId, Result, TableDef, TableId};
+use spg_types::{ColumnDef, IndexDef, IndexId, Result, TableDef, TableId, TableOptions};
 
 use crate::Role;
 use crate::codec::{Reader, Writer, corrupt};
 use crate::cold::Segment;
 use crate::def_codec::{
-    read_column, read_index, read_role, read_table, write_column, write_index, write_role, write_table,
+    read_column, read_index, read_options, read_role, read_table, write_column, write_index, write_options,
+    write_role, write_table,
 };
 use crate::row_codec::{read_values, write_values};
 
@@ -120,7 +121,7 @@ impl Op {
             }
             Op::CreateTable { def } => {
                 w.u8(CREATE_TABLE);
-                write_table(w, def);
+                write_definition(w, def);
             }
             Op::DropTable { table } => {
                 w.u8(DROP_TABLE);
@@ -128,7 +129,7 @@ impl Op {
             }
             Op::ReplaceTable { def } => {
                 w.u8(REPLACE_TABLE);
-                write_table(w, def);
+                write_definition(w, def);
             }
             Op::CreateIndex { table, index } => {
                 w.u8(CREATE_INDEX);
@@ -184,9 +185,9 @@ impl Op {
             APPEND => Op::Append { table: TableId(r.u32()?), first_row_id: r.u64()? },
             DELETE => Op::Delete { table: TableId(r.u32()?), row_ids: read_row_ids(&mut r)? },
             TRUNCATE => Op::Truncate { table: TableId(r.u32()?) },
-            CREATE_TABLE => Op::CreateTable { def: read_table(&mut r)? },
+            CREATE_TABLE => Op::CreateTable { def: read_definition(&mut r)? },
             DROP_TABLE => Op::DropTable { table: TableId(r.u32()?) },
-            REPLACE_TABLE => Op::ReplaceTable { def: read_table(&mut r)? },
+            REPLACE_TABLE => Op::ReplaceTable { def: read_definition(&mut r)? },
             CREATE_INDEX => Op::CreateIndex { table: TableId(r.u32()?), index: read_index(&mut r)? },
             DROP_INDEX => Op::DropIndex { table: TableId(r.u32()?), index: IndexId(r.u32()?) },
             PUT_ROLE => Op::PutRole { role: read_role(&mut r)? },
@@ -210,6 +211,22 @@ impl Op {
         };
         Ok((op, bytes.len() - r.0.len()))
     }
+}
+
+/// A table, and its storage parameters if it has any.
+fn write_definition(w: &mut Writer, def: &TableDef) {
+    write_table(w, def);
+    if def.options != TableOptions::default() {
+        write_options(w, def.options);
+    }
+}
+
+fn read_definition(r: &mut Reader<'_>) -> Result<TableDef> {
+    let mut def = read_table(r)?;
+    if !r.0.is_empty() {
+        def.options = read_options(r)?;
+    }
+    Ok(def)
 }
 
 /// Ascending ids as runs: distance from the end of the last run, length.

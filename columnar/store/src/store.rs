@@ -303,6 +303,14 @@ impl Store {
         self.log.get()
     }
 
+    pub(crate) fn checkpoints(&self) -> Option<&Checkpoints> {
+        self.checkpoints.get()
+    }
+
+    pub(crate) fn synchronous_commit(&self) -> bool {
+        self.synchronous_commit
+    }
+
     pub(crate) fn cold(&self) -> Option<&ColdTier> {
         self.cold.get()
     }

@@ -24,6 +24,7 @@ fn family(txn: &mut WriteTxn, indexed: bool) -> (TableId, TableId) {
         indexes: vec![],
         checks: vec![],
         foreign_keys: vec![foreign_key("child_parent_fkey", 1, txn.snapshot().table(parent).unwrap())],
+        options: Default::default(),
     };
     if indexed {
         child.indexes.push(index("child_parent", &[1, 0], IndexOrigin::Created));

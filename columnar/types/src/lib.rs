@@ -16,6 +16,7 @@ mod schema;
 mod settings;
 mod sql_type;
 mod sqlstate;
+mod storage_parameter;
 
 pub use builder::ColumnBuilder;
 pub use datum::{Datum, compare_floats};
@@ -30,3 +31,4 @@ pub use schema::{
 pub use settings::{ByteaFormat, DateFormat, DateOrder, FormatSettings, IntervalFormat};
 pub use sql_type::{Category, Modifier, SqlType, TypeDef, ValueWriter};
 pub use sqlstate::SqlState;
+pub use storage_parameter::{STORAGE_PARAMETERS, StorageParameter, TableOptions};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Datum, SqlType};
+use crate::{Datum, SqlType, TableOptions};
 
 /// Identifies a table for its whole life; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +116,8 @@ pub struct TableDef {
     pub checks: Vec<CheckDef>,
     /// `FOREIGN KEY` constraints.
     pub foreign_keys: Vec<ForeignKeyDef>,
+    /// Storage parameters.
+    pub options: TableOptions,
 }
 
 impl TableDef {

@@ -15,5 +15,11 @@ pub fn io_error(doing: &str, path: &Path, error: &io::Error) -> Error {
     };
     let text = error.to_string();
     let reason = text.split(" (os error").next().unwrap_or(&text);
-    Error::new(state, format!("could not {doing} \"{}\": {reason}", path.display()))
+    let error = Error::new(state, format!("could not {doing} \"{}\": {reason}", path.display()));
+    match state {
+        SqlState::DISK_FULL => {
+            error.with_hint("Free disk space: the server goes on as soon as there is some.")
+        }
+        _ => error,
+    }
 }

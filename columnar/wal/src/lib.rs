@@ -26,7 +26,7 @@ mod tee;
 mod thread;
 
 pub use frame::{FORMAT_VERSION, MAX_OP_BYTES};
-pub use log::{Completion, Log};
+pub use log::{Completion, Log, LogStatus};
 pub use ops::{OpBody, Ops};
 pub use reader::{TornTail, Transaction};
 pub use recover::Recovery;

@@ -31,6 +31,26 @@ pub struct Log {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     tee: Mutex<Option<(Arc<Tee>, JoinHandle<()>)>>,
+    tee_path: Option<PathBuf>,
+}
+
+/// What can be said of an open log.
+#[derive(Clone, Debug)]
+pub struct LogStatus {
+    /// The file that is written to.
+    pub path: PathBuf,
+    /// Bytes in it.
+    pub bytes: u64,
+    /// Its first commit.
+    pub first_commit_no: u64,
+    /// Older files that no checkpoint has made superfluous yet.
+    pub rotated_files: usize,
+    /// Where a second copy goes.
+    pub tee_path: Option<PathBuf>,
+    /// Why that copy has ended.
+    pub tee_error: Option<Error>,
+    /// Why nothing can be written any more.
+    pub read_only: Option<Error>,
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
@@ -102,6 +122,7 @@ impl Log {
             bytes: AtomicU64::new(tail.end),
             first_commit_no: AtomicU64::new(tail.first_commit_no),
         });
+        let tee_path = tee.as_ref().map(|options| options.path.clone());
         let tee = tee.map(|options| (Arc::new(Tee::default()), options));
         let writer = Writer::new(tail, tee.as_ref().map(|(tee, _)| tee.clone()));
         let thread = spawn("spg-log", {
@@ -115,7 +136,7 @@ impl Log {
             }
             None => None,
         };
-        Ok(Log { vfs, path, shared, thread: Mutex::new(Some(thread)), tee: Mutex::new(tee) })
+        Ok(Log { vfs, path, shared, thread: Mutex::new(Some(thread)), tee: Mutex::new(tee), tee_path })
     }
 
     /// The number that a transaction takes at its begin and hands in with everything it logs. The error of the
@@ -183,6 +204,19 @@ impl Log {
     /// Bytes in the file that is written to, since it was begun.
     pub fn bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What can be said of it now. 58030 when its folder cannot be read.
+    pub fn status(&self) -> Result<LogStatus> {
+        Ok(LogStatus {
+            path: self.path.clone(),
+            bytes: self.bytes(),
+            first_commit_no: self.shared.first_commit_no.load(Ordering::Acquire),
+            rotated_files: rotated_files(&*self.vfs, &self.path)?.len(),
+            tee_path: self.tee_path.clone(),
+            tee_error: self.tee.lock().as_ref().and_then(|(tee, _)| tee.failure()),
+            read_only: self.shared.state.lock().read_only.clone(),
+        })
     }
 
     /// Lets the next commit begin a new file, and waits until everything before is durable. `false` when a transaction that is

@@ -34,7 +34,7 @@ pub(crate) struct Tee {
 struct State {
     sources: VecDeque<Source>,
     closing: bool,
-    failed: bool,
+    failure: Option<Error>,
 }
 
 /// A file of the log.
@@ -53,11 +53,16 @@ struct Source {
 impl Tee {
     fn tell(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
-        if !state.failed {
+        if state.failure.is_none() {
             change(&mut state);
         }
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Why copying has ended.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.state.lock().failure.clone()
     }
 
     /// The log goes on in a file that is durable up to `durable`.
@@ -106,7 +111,7 @@ impl Tee {
     pub(crate) fn run(&self, vfs: &dyn Vfs, options: &TeeOptions) {
         if let Err(error) = self.follow(vfs, &options.path) {
             let mut state = self.state.lock();
-            state.failed = true;
+            state.failure = Some(error.clone());
             state.sources.clear();
             drop(state);
             (options.report)(&error);

@@ -159,10 +159,13 @@ impl Writer {
                     }
                     Item::Barrier(completion) => waiting.push(completion),
                     Item::Abort(transaction) => self.abort(transaction)?,
-                    Item::Rotate(done) => {
-                        let rotated = self.rotate(shared, waiting)?;
-                        done(rotated);
-                    }
+                    Item::Rotate(done) => match self.rotate(shared, waiting) {
+                        Ok(rotated) => done(rotated),
+                        Err(error) => {
+                            done(Err(error.clone()));
+                            return Err(error);
+                        }
+                    },
                 }
             }
             self.flush()?;

@@ -14,7 +14,7 @@ use crate::engine::{Connection, Engine};
 use crate::record::SqlError;
 use crate::wire::{self, WireConnection};
 
-/// What the server prints, in its directory.
+/// What the server prints.
 const LOG: &str = "server.log";
 /// How long a server may take until it answers the first connection.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -22,7 +22,10 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// A running server; killed and its files removed when dropped.
 pub struct Server {
     child: Child,
+    /// Its database.
     dir: TempDir,
+    /// What it prints: where the disk is not full, whatever happens to the database's.
+    log: TempDir,
     /// Its PG-wire port on 127.0.0.1.
     pub port: u16,
     /// Time from its start to the first answered query.
@@ -32,10 +35,16 @@ pub struct Server {
 impl Server {
     /// Starts `binary` on an empty database with extra environment variables.
     pub fn start(binary: &Path, env: &[(&str, String)]) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("spg-server-").tempdir()?;
+        Self::start_in(&std::env::temp_dir(), binary, env)
+    }
+
+    /// As [`Server::start`], with the database somewhere below `parent`.
+    pub fn start_in(parent: &Path, binary: &Path, env: &[(&str, String)]) -> Result<Self> {
+        let prefixed = |parent: &Path| tempfile::Builder::new().prefix("spg-server-").tempdir_in(parent);
+        let (dir, log) = (prefixed(parent)?, prefixed(&std::env::temp_dir())?);
         let started = Instant::now();
-        let child = spawn(binary, env, dir.path())?;
-        let mut server = Self { child, dir, port: 0, start_up: Duration::ZERO };
+        let child = spawn(binary, env, dir.path(), log.path())?;
+        let mut server = Self { child, dir, log, port: 0, start_up: Duration::ZERO };
         server.wait(started)?;
         Ok(server)
     }
@@ -49,14 +58,14 @@ impl Server {
     /// Starts `binary` again on the same database, after [`Server::kill`]; on another port.
     pub fn restart(&mut self, binary: &Path, env: &[(&str, String)]) -> Result<()> {
         let started = Instant::now();
-        self.child = spawn(binary, env, self.dir.path())?;
+        self.child = spawn(binary, env, self.dir.path(), self.log.path())?;
         self.wait(started)
     }
 
     fn wait(&mut self, started: Instant) -> Result<()> {
         let runtime = wire::runtime().map_err(|e| Error::other(e.message))?;
         loop {
-            let log = fs::read_to_string(self.dir.path().join(LOG)).unwrap_or_default();
+            let log = fs::read_to_string(self.log.path().join(LOG)).unwrap_or_default();
             let error = match announced_port(&log) {
                 Some(port) => {
                     self.port = port;
@@ -88,6 +97,17 @@ impl Server {
         self.dir.path()
     }
 
+    /// What it has printed since its last start.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(self.log.path().join(LOG)).unwrap_or_default()
+    }
+
+    /// Ends the process in good order, as SIGTERM does; whether its exit code says so.
+    pub fn stop(&mut self) -> Result<bool> {
+        let killed = Command::new("kill").arg(self.pid().to_string()).status()?;
+        Ok(self.child.wait()?.success() && killed.success())
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -101,8 +121,8 @@ fn announced_port(log: &str) -> Option<u16> {
 }
 
 /// Starts the server on ports that the system picks, with an empty log.
-fn spawn(binary: &Path, env: &[(&str, String)], dir: &Path) -> Result<Child> {
-    let log = fs::File::create(dir.join(LOG))?;
+fn spawn(binary: &Path, env: &[(&str, String)], dir: &Path, log: &Path) -> Result<Child> {
+    let log = fs::File::create(log.join(LOG))?;
     Command::new(binary)
         .arg("127.0.0.1:0")
         .current_dir(dir)

@@ -52,3 +52,9 @@ pub(crate) async fn check(options: &str, model: &mut Model) -> Result<Option<boo
     )
     .into())
 }
+
+/// How many segments there are.
+pub(crate) async fn segments(options: &str) -> Result<i64, Failure> {
+    let c = connect(options).await?;
+    Ok(c.query_one("SELECT count(*) FROM spg_stat_segment", &[]).await?.get(0))
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::SinkExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use crate::Failure;
@@ -26,7 +27,7 @@ pub(crate) async fn create_tables(options: &str, models: &[Model]) -> Result<(),
     c.batch_execute(
         "CREATE TABLE accounts (id integer PRIMARY KEY, client integer NOT NULL, balance bigint NOT NULL);
          CREATE TABLE counters (client integer PRIMARY KEY, n bigint NOT NULL);
-         CREATE TABLE events (id bigint PRIMARY KEY, client integer NOT NULL, payload text);",
+         CREATE TABLE events (id bigint PRIMARY KEY, client integer NOT NULL, payload text) WITH (hot_tier_bytes = 0);",
     )
     .await?;
     for m in models {
@@ -61,14 +62,35 @@ pub(crate) async fn load(options: String, mut model: Model, seed: u64) -> Result
     }
 }
 
-/// Asks for checkpoints until the connection breaks.
-pub(crate) async fn checkpoints(options: String, seed: u64) {
-    let Ok(c) = connect(&options).await else { return };
+/// Does by hand what the background does by itself, until the connection breaks: checkpoints, freezes, compactions. An error
+/// other than that the writer was busy fails the run.
+pub(crate) async fn maintain(options: String, seed: u64) -> Result<u64, Failure> {
+    let Ok(c) = connect(&options).await else { return Ok(0) };
     let mut rng = StdRng::seed_from_u64(seed);
-    while c.batch_execute("CHECKPOINT").await.is_ok() {
+    let mut done = 0;
+    loop {
+        let statement = MAINTENANCE[rng.random_range(0..MAINTENANCE.len())];
+        match c.batch_execute(statement).await {
+            Ok(()) => done += 1,
+            Err(e) => match e.as_db_error() {
+                None => return Ok(done),
+                Some(e) if *e.code() == SqlState::LOCK_NOT_AVAILABLE => {}
+                Some(e) => return Err(format!("{statement}: {e:?}").into()),
+            },
+        }
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..60))).await;
     }
 }
+
+/// What is done by hand.
+const MAINTENANCE: &[&str] = &[
+    "CHECKPOINT",
+    "SELECT spg_freeze('events')",
+    "SELECT spg_freeze('accounts')",
+    "SELECT spg_freeze('counters')",
+];
+/// So many events of a client are deleted at once.
+const EVENTS_MAX: usize = 60_000;
 
 /// How rows are inserted.
 #[derive(Clone, Copy)]
@@ -79,6 +101,13 @@ enum How {
 }
 
 fn choose(model: &mut Model, rng: &mut StdRng) -> (Change, How) {
+    if model.events.len() > EVENTS_MAX {
+        return (Change::DeleteBelow(model.next - 1_000), How::Statement);
+    }
+    if rng.random_bool(0.01) {
+        // Enough for row groups that the background freezes.
+        return (Change::Insert(model.take(20_000)), How::Copy);
+    }
     match rng.random_range(0..10) {
         0..=2 => (Change::Insert(model.take(1)), How::Statement),
         3 => {
@@ -139,6 +168,9 @@ async fn carry_out(
         (Change::Delete(ids), _) => {
             let list: Vec<String> = ids.iter().map(i64::to_string).collect();
             c.batch_execute(&format!("DELETE FROM events WHERE id IN ({})", list.join(","))).await?;
+        }
+        (Change::DeleteBelow(end), _) => {
+            c.execute("DELETE FROM events WHERE client = $1 AND id < $2", &[&client, end]).await?;
         }
         (Change::Count, _) => {
             c.execute("UPDATE counters SET n = n + 1 WHERE client = $1", &[&client]).await?;

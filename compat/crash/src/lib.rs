@@ -6,6 +6,7 @@
 
 mod check;
 mod client;
+pub mod full_disk;
 mod model;
 
 use std::path::PathBuf;
@@ -39,6 +40,10 @@ pub struct Summary {
     pub kills: u32,
     /// Operations acknowledged.
     pub acknowledged: u64,
+    /// Checkpoints and freezes made by hand.
+    pub maintenance: u64,
+    /// Segments at most.
+    pub segments: i64,
     /// Operations under way at a kill that turned out to have happened.
     pub survived: u64,
     /// Operations under way at a kill that turned out not to have happened.
@@ -55,6 +60,8 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&Summary)) -> Result<Summary, F
         ("SPG_ADMIN_PASSWORD", "bench".to_owned()),
         // Small, so that checkpoints run all the time.
         ("SPG_CHECKPOINT_WAL_BYTES", (256 << 10).to_string()),
+        // As are freezes: events have no budget at all, the other tables this one.
+        ("SPG_HOT_TIER_BYTES", (1 << 20).to_string()),
     ];
     let mut server = Server::start(&plan.server, &env)?;
     let mut rng = StdRng::seed_from_u64(plan.seed);
@@ -67,14 +74,16 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&Summary)) -> Result<Summary, F
             .drain(..)
             .map(|model| runtime.spawn(client::load(options.clone(), model, rng.random())))
             .collect();
-        runtime.spawn(client::checkpoints(options, rng.random()));
+        let maintenance = runtime.spawn(client::maintain(options, rng.random()));
         let longest = plan.longest.as_millis().max(21) as u64;
         std::thread::sleep(Duration::from_millis(rng.random_range(20..longest)));
         server.kill()?;
         for client in load {
             models.push(runtime.block_on(client)??);
         }
+        summary.maintenance += runtime.block_on(maintenance)??;
         server.restart(&plan.server, &env)?;
+        summary.segments = summary.segments.max(runtime.block_on(check::segments(&server.options()))?);
         for model in &mut models {
             let outcome = runtime.block_on(check::check(&server.options(), model))?;
             summary.survived += u64::from(outcome == Some(true));

@@ -12,6 +12,8 @@ pub(crate) enum Change {
     Insert(Vec<i64>),
     /// Events deleted by one statement.
     Delete(Vec<i64>),
+    /// All events below one deleted by one statement.
+    DeleteBelow(i64),
     /// The counter went up by one.
     Count,
     /// An amount moved between two accounts, with an event in the same transaction.
@@ -62,6 +64,7 @@ impl Model {
         match change {
             Change::Insert(ids) => self.events.extend(ids),
             Change::Delete(ids) => self.events.retain(|id| !ids.contains(id)),
+            Change::DeleteBelow(end) => self.events = self.events.split_off(end),
             Change::Count => self.counter += 1,
             Change::Transfer { from, to, amount, event } => {
                 *self.accounts.entry(*from).or_default() -= amount;

@@ -11,4 +11,5 @@ fn nothing_acknowledged_is_lost_and_nothing_else_is_there() {
     let summary = run(&plan, |_| {}).unwrap();
     assert_eq!(summary.kills, 8);
     assert!(summary.acknowledged > 0, "the load never got through");
+    assert!(summary.maintenance > 0 && summary.segments > 0, "{summary:?}");
 }

@@ -1,238 +1,342 @@
 //! A seeded simulation of the store on a disk that fails: several lives of one database, each ended by a power cut, a failing
 //! operation, a full disk or an orderly close, compared with a plain map after every start. The same seed does the same again,
 //! as far as threads allow.
+//!
+//! A life is transactions of all kinds of changes, and between them what the background does: freezes, checkpoints,
+//! backups. Power cuts come at any operation, those of starts included, and any part of what was not synced may survive.
+
+mod model;
+mod workload;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringViewArray};
-use arrow::datatypes::Int32Type;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use spg_store::{DbSnapshot, LockWait, Store, StoreOptions, TierOptions, WriteTxn};
-use spg_types::{
-    ColumnDef, IndexColumn, IndexDef, IndexId, IndexOrigin, Result, SqlType, TableDef, TableId, def,
-};
-use spg_vfs::{Fault, FaultVfs, MemoryVfs};
+use spg_store::{DbSnapshot, LockWait, Store, StoreOptions, TierOptions};
+use spg_types::{Error, SqlState};
+use spg_vfs::{Fault, FaultVfs, MemoryVfs, Vfs, read_file, replace_file};
 
-/// What the table must hold: texts by id.
-type Rows = BTreeMap<i32, Option<String>>;
+use model::{Model, Reading};
+use workload::Workload;
 
 /// Lives of one database.
 const LIVES: usize = 4;
+/// Operations of a life that may meet a fault.
+const FAULTS_WITHIN: u64 = 150;
+/// A life ends when so many things have failed.
+const FAILURES_MAX: u32 = 4;
+/// Commits that a freeze may take.
+const MAINTENANCE_COMMITS: u64 = 4;
 
 /// What a seed has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Commits that were acknowledged.
     pub acknowledged: u64,
-    /// Checkpoints that were made.
+    /// Checkpoints that were asked for and made.
     pub checkpoints: u64,
+    /// Freezes that moved rows.
+    pub freezes: u64,
+    /// Backups that were opened.
+    pub backups: u64,
     /// Starts of the database.
     pub starts: u64,
+    /// Operations that failed.
+    pub failures: u64,
 }
 
-struct Simulation {
-    seed: u64,
-    rng: StdRng,
-    /// The state after each commit that may have happened.
-    states: BTreeMap<u64, Rows>,
-    acknowledged: u64,
-    next_id: i32,
-    outcome: Outcome,
-}
-
-fn table() -> TableDef {
-    let column = |name: &str, ty, not_null| ColumnDef { name: name.into(), ty, not_null, default: None };
-    let key = IndexColumn { column: 0, descending: false, nulls_first: false };
-    TableDef {
-        id: TableId(0),
-        schema: "public".into(),
-        name: "t".into(),
-        columns: vec![
-            column("id", SqlType::new(&def::INT4), true),
-            column("s", SqlType::new(&def::TEXT), false),
-        ],
-        indexes: vec![IndexDef {
-            id: IndexId(0),
-            name: "t_pkey".into(),
-            columns: vec![key],
-            unique: true,
-            origin: IndexOrigin::PrimaryKey,
-        }],
-        checks: vec![],
-        foreign_keys: vec![],
+impl std::ops::AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.acknowledged += other.acknowledged;
+        self.checkpoints += other.checkpoints;
+        self.freezes += other.freezes;
+        self.backups += other.backups;
+        self.starts += other.starts;
+        self.failures += other.failures;
     }
 }
 
-fn open(disk: &FaultVfs) -> Result<Arc<Store>> {
+/// Why a life has ended early.
+enum End {
+    /// The disk has failed: no failure of the store.
+    Disk(Error),
+    /// The store got something wrong.
+    Wrong(String),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        match error.state() {
+            SqlState::DISK_FULL | SqlState::IO_ERROR => Self::Disk(error),
+            _ => Self::Wrong(format!("an error that no disk makes: {error:?}")),
+        }
+    }
+}
+
+impl From<Reading> for End {
+    fn from(reading: Reading) -> Self {
+        match reading {
+            Reading::Failed(error) => error.into(),
+            Reading::Wrong(what) => Self::Wrong(what),
+        }
+    }
+}
+
+struct Simulation {
+    rng: StdRng,
+    workload: Workload,
+    /// The state after each commit that may have happened.
+    states: BTreeMap<u64, Model>,
+    acknowledged: u64,
+    outcome: Outcome,
+}
+
+fn open(vfs: Arc<dyn Vfs>) -> spg_types::Result<Arc<Store>> {
     Store::open(StoreOptions {
-        vfs: Arc::new(disk.clone()),
+        vfs,
         db_path: "d/spg.db".into(),
         wal_path: "d/wal.log".into(),
         wal_tee: None,
         synchronous_commit: true,
         checkpoint_wal_bytes: 20_000,
-        tier: TierOptions::default(),
+        tier: TierOptions { zstd_level: 1, ..TierOptions::default() },
         clock: || 1_000_000,
     })
 }
 
-/// The table's rows, and their ids in the store.
-fn content(db: &DbSnapshot) -> std::result::Result<(Rows, BTreeMap<i32, u64>), String> {
-    let (mut rows, mut ids) = (Rows::new(), BTreeMap::new());
-    let Some(t) = db.find_table("public", "t") else { return Ok((rows, ids)) };
-    for group in t.row_groups() {
-        let row_ids: Vec<u64> =
-            (0..group.len()).filter(|o| group.is_live(*o)).map(|o| group.row_id(o)).collect();
-        let columns = t.fetch(&row_ids, &[0, 1]).map_err(|e| format!("{e:?}"))?;
-        let flat = |array: &ArrayRef| match array.as_any_dictionary_opt() {
-            Some(d) => arrow::compute::take(d.values(), d.keys(), None),
-            None => Ok(array.clone()),
-        };
-        let texts = flat(&columns[1]).map_err(|e| e.to_string())?;
-        let (keys, texts) = (columns[0].as_primitive::<Int32Type>(), texts.as_string_view());
-        for (i, row_id) in row_ids.iter().enumerate() {
-            let text = texts.is_valid(i).then(|| texts.value(i).to_owned());
-            if rows.insert(keys.value(i), text).is_some() {
-                return Err(format!("id {} is there twice", keys.value(i)));
-            }
-            ids.insert(keys.value(i), *row_id);
-        }
-    }
-    for (id, row_id) in &ids {
-        let found = t.indexes()[0].get(&[spg_types::Datum::Int32(*id)]).map_err(|e| format!("{e:?}"))?;
-        if found.as_slice() != [*row_id] {
-            return Err(format!("the index has {found:?} for id {id}, which is row {row_id}"));
-        }
-    }
-    Ok((rows, ids))
-}
-
 impl Simulation {
-    fn insert(&mut self, txn: &mut WriteTxn, t: TableId, rows: &mut Rows, ids: &[i32]) -> Result<()> {
-        let text = |rng: &mut StdRng| rng.random_bool(0.9).then(|| "x".repeat(rng.random_range(0..200)));
-        let texts: Vec<Option<String>> = ids.iter().map(|_| text(&mut self.rng)).collect();
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(Int32Array::from(ids.to_vec())),
-            Arc::new(StringViewArray::from_iter(texts.clone())),
-        ];
-        txn.append(t, columns)?;
-        rows.extend(ids.iter().copied().zip(texts));
-        Ok(())
+    fn new(seed: u64) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            workload: Workload::new(),
+            states: BTreeMap::from([(0, Model::default())]),
+            acknowledged: 0,
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn state(&self, number: u64) -> Result<&Model, String> {
+        self.states.get(&number).ok_or_else(|| format!("nobody has made commit {number}"))
+    }
+
+    /// A snapshot must be the state of its commit.
+    fn compare(&mut self, db: &DbSnapshot) -> Result<(), End> {
+        let found = Model::read(db, self.rng.random_bool(0.5))?;
+        let expected = self.state(db.commit_no()).map_err(End::Wrong)?;
+        if found == *expected {
+            return Ok(());
+        }
+        let differ = |name: &&String| found.tables.get(*name) != expected.tables.get(*name);
+        let names: Vec<_> = found.tables.keys().chain(expected.tables.keys()).filter(differ).collect();
+        Err(End::Wrong(format!("another state than that of commit {}: tables {names:?}", db.commit_no())))
     }
 
     /// One transaction; the state after it is noted before it is known whether it has happened.
-    fn transaction(&mut self, store: &Arc<Store>) -> Result<std::result::Result<(), String>> {
+    fn transaction(&mut self, store: &Arc<Store>) -> Result<(), End> {
         let mut txn = store.begin(&LockWait::default())?;
-        let (mut rows, ids) = match content(&txn.snapshot()) {
-            Ok(found) => found,
-            Err(e) => return Ok(Err(e)),
-        };
-        let t = match txn.snapshot().find_table("public", "t") {
-            Some(t) => t.def().id,
-            None => txn.create_table(table())?,
-        };
-        let share = self.rng.random_range(0.0..0.4);
-        let some: Vec<i32> = ids.keys().copied().filter(|_| self.rng.random_bool(share)).collect();
-        let row_ids: Vec<u64> = some.iter().map(|id| ids[id]).collect();
-        match self.rng.random_range(0..10) {
-            0..=5 => {
-                let n = [1, 3, 40][self.rng.random_range(0..3)];
-                let new: Vec<i32> = (self.next_id..self.next_id + n).collect();
-                self.next_id += n;
-                self.insert(&mut txn, t, &mut rows, &new)?;
-            }
-            6 | 7 => {
-                txn.delete(t, &row_ids)?;
-                rows.retain(|id, _| !some.contains(id));
-            }
-            8 if self.rng.random_bool(0.2) => {
-                txn.truncate(t)?;
-                rows.clear();
-            }
-            _ => {
-                txn.delete(t, &row_ids)?;
-                self.insert(&mut txn, t, &mut rows, &some)?;
-            }
-        }
+        let mut model = self.state(txn.snapshot().commit_no()).map_err(End::Wrong)?.clone();
+        self.workload.statements(&mut self.rng, &mut txn, &mut model)?;
         if self.rng.random_bool(0.1) || !txn.has_changes() {
-            return Ok(Ok(()));
+            txn.rollback();
+            return Ok(());
         }
         let number = txn.snapshot().commit_no() + 1;
-        self.states.insert(number, rows);
+        self.states.insert(number, model);
         txn.commit()?.wait()?;
         self.acknowledged = number;
         self.outcome.acknowledged += 1;
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// Runs until the disk fails or the life is over.
-    fn life(&mut self, disk: &FaultVfs) -> Result<std::result::Result<(), String>> {
-        let store = open(disk)?;
-        for _ in 0..self.rng.random_range(1..25) {
-            if self.rng.random_bool(0.1) {
-                self.outcome.checkpoints += u64::from(store.checkpoint().is_ok());
+    /// Moves rows to the cold tier: commits that change nothing that anyone reads.
+    fn freeze(&mut self, store: &Arc<Store>) -> Result<(), End> {
+        let snapshot = store.published();
+        let tables: Vec<_> = snapshot.tables().map(|t| t.def().id).collect();
+        let Some(table) = tables.choose(&mut self.rng) else { return Ok(()) };
+        let model = self.state(snapshot.commit_no()).map_err(End::Wrong)?.clone();
+        for number in 1..=MAINTENANCE_COMMITS {
+            self.states.insert(snapshot.commit_no() + number, model.clone());
+        }
+        let rows = store.freeze(*table, &LockWait::default())?;
+        self.acknowledged = store.published().commit_no();
+        self.outcome.freezes += u64::from(rows > 0);
+        Ok(())
+    }
+
+    /// A backup, opened on a disk of its own.
+    fn backup(&mut self, store: &Arc<Store>, disk: &FaultVfs) -> Result<(), End> {
+        let path = PathBuf::from(format!("b/{:x}.db", self.rng.random::<u64>()));
+        let number = store.backup(&path)?;
+        let bytes = read_file(disk, &path)?.ok_or_else(|| End::Wrong("the backup is not there".into()))?;
+        disk.remove(&path)?;
+        let elsewhere = MemoryVfs::new();
+        replace_file(&elsewhere, Path::new("d/spg.db"), &bytes)?;
+        let restored = open(Arc::new(elsewhere)).map_err(|e| End::Wrong(format!("a backup: {e:?}")))?;
+        let db = restored.published();
+        if db.commit_no() != number {
+            return Err(End::Wrong(format!("a backup of commit {number} holds commit {}", db.commit_no())));
+        }
+        self.outcome.backups += 1;
+        self.compare(&db)
+    }
+
+    /// Reads while the disk gives back nothing of the cold tier: the right answer from memory, or an error.
+    fn read_badly(&mut self, store: &Arc<Store>, disk: &FaultVfs) -> Result<(), End> {
+        disk.fail_reads(Some("seg_"));
+        let read = self.compare(&store.published());
+        disk.fail_reads(None);
+        match read {
+            Err(End::Disk(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn step(&mut self, store: &Arc<Store>, disk: &FaultVfs) -> Result<(), End> {
+        match self.rng.random_range(0..100) {
+            0..=7 => {
+                store.checkpoint()?;
+                self.outcome.checkpoints += 1;
+                Ok(())
             }
-            if let Err(e) = self.transaction(&store)? {
-                return Ok(Err(e));
+            8..=15 => self.freeze(store),
+            16 => self.backup(store, disk),
+            17..=18 => self.compare(&store.published()),
+            19..=20 => self.read_badly(store, disk),
+            _ => self.transaction(store),
+        }
+    }
+
+    /// Runs until the disk fails for good or the life is over.
+    fn life(&mut self, disk: &FaultVfs, steps: usize) -> Result<(), End> {
+        let store = open(Arc::new(disk.clone()))?;
+        let mut failures = 0;
+        for _ in 0..steps {
+            match self.step(&store, disk) {
+                Ok(()) => {}
+                Err(End::Disk(error)) => {
+                    self.outcome.failures += 1;
+                    failures += 1;
+                    if disk.crashed() || failures > FAILURES_MAX {
+                        return Err(End::Disk(error));
+                    }
+                    if self.rng.random_bool(0.3) {
+                        // Somebody has made room.
+                        disk.set_capacity(None);
+                    }
+                }
+                Err(wrong) => return Err(wrong),
             }
         }
         if self.rng.random_bool(0.5) {
             store.close()?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// A start without faults gives a state that was acknowledged, or one that was under way.
-    fn check(&mut self, disk: &MemoryVfs) -> std::result::Result<(), String> {
-        let store = open(&FaultVfs::new(disk.clone())).map_err(|e| format!("the start is refused: {e:?}"))?;
+    fn check(&mut self, disk: &MemoryVfs) -> Result<(), String> {
+        let store = open(Arc::new(FaultVfs::new(disk.clone())))
+            .map_err(|e| format!("the start is refused: {e:?}"))?;
         self.outcome.starts += 1;
         let db = store.published();
         let number = db.commit_no();
         if number < self.acknowledged {
             return Err(format!("commit {number} of {} acknowledged ones is the last", self.acknowledged));
         }
-        let (found, _) = content(&db)?;
-        if found != self.states[&number] {
-            return Err(format!("another state than that of commit {number}"));
-        }
+        self.compare(&db).map_err(|end| match end {
+            End::Disk(e) => format!("a disk without faults: {e:?}"),
+            End::Wrong(what) => what,
+        })?;
         self.acknowledged = number;
+        self.states.retain(|n, _| *n == number);
         Ok(())
     }
 
-    fn run(&mut self) -> std::result::Result<(), String> {
+    /// A life, the end of the process, and often of the machine with it.
+    fn live(&mut self, image: &MemoryVfs, disk: &FaultVfs, steps: usize) -> Result<MemoryVfs, String> {
+        match self.life(disk, steps) {
+            Ok(()) | Err(End::Disk(_)) => {}
+            Err(End::Wrong(what)) => return Err(what),
+        }
+        debug_assert!(disk.operations() > 0 || image.total_bytes() > 0);
+        let image = disk.crash_image(self.rng.random());
+        self.check(&image)?;
+        Ok(image.crash_image(self.rng.random()))
+    }
+
+    fn run(&mut self) -> Result<(), String> {
         let mut image = MemoryVfs::journaled();
         for life in 0..LIVES {
             let disk = FaultVfs::new(image.clone());
-            let at = self.rng.random_range(0..120);
-            match self.rng.random_range(0..6) {
+            let at = self.rng.random_range(0..FAULTS_WITHIN);
+            match self.rng.random_range(0..7) {
                 0..=2 => disk.fail_after(at, Fault::Crash),
-                3 => disk.fail_after(at, [Fault::Io, Fault::NoSpace, Fault::ShortWrite][life % 3]),
-                4 => disk.set_capacity(Some(image.total_bytes() + self.rng.random_range(1_000..80_000))),
+                3 => {
+                    // Something fails, then the power goes.
+                    disk.fail_after(at, [Fault::Io, Fault::NoSpace, Fault::ShortWrite][life % 3]);
+                    disk.fail_after(at + self.rng.random_range(1..60), Fault::Crash);
+                }
+                4 => disk.fail_after(at, [Fault::NoSpace, Fault::ShortWrite, Fault::Io][life % 3]),
+                5 => disk.set_capacity(Some(image.total_bytes() + self.rng.random_range(1_000..80_000))),
                 _ => {}
             }
-            // What the disk makes fail is no failure of the store.
-            self.life(&disk).unwrap_or(Ok(()))?;
-            // The process ends, and often the machine with it.
-            image = disk.crash_image(self.rng.random());
-            self.check(&image).map_err(|e| format!("life {life}: {e}"))?;
-            image = image.crash_image(self.rng.random());
+            let steps = self.rng.random_range(1..25);
+            image = self.live(&image, &disk, steps).map_err(|e| format!("life {life}: {e}"))?;
         }
         Ok(())
     }
 }
 
 /// Runs one seed. The error says what the store got wrong, and with which seed.
-pub fn run(seed: u64) -> std::result::Result<Outcome, String> {
-    let mut simulation = Simulation {
-        seed,
-        rng: StdRng::seed_from_u64(seed),
-        states: BTreeMap::from([(0, Rows::new())]),
-        acknowledged: 0,
-        next_id: 1,
-        outcome: Outcome::default(),
-    };
+pub fn run(seed: u64) -> Result<Outcome, String> {
+    let mut simulation = Simulation::new(seed);
     let result = simulation.run();
-    result.map(|()| simulation.outcome).map_err(|e| format!("seed {}: {e}", simulation.seed))
+    result.map(|()| simulation.outcome).map_err(|e| format!("seed {seed}: {e}"))
+}
+
+/// Runs the first life of a seed without faults, then once more for each of its operations, which meets `fault`; how many
+/// there were. The error says what the store got wrong, and at which operation.
+pub fn fail_each(seed: u64, steps: usize, fault: Fault) -> Result<u64, String> {
+    let undisturbed = FaultVfs::default();
+    let mut simulation = Simulation::new(seed);
+    simulation.live(&MemoryVfs::journaled(), &undisturbed, steps).map_err(|e| format!("seed {seed}: {e}"))?;
+    let operations = undisturbed.operations();
+    for n in 0..operations {
+        let disk = FaultVfs::default();
+        disk.fail_after(n, fault);
+        Simulation::new(seed)
+            .live(&MemoryVfs::journaled(), &disk, steps)
+            .map_err(|e| format!("seed {seed}, {fault:?} at operation {n}: {e}"))?;
+    }
+    Ok(operations)
+}
+
+/// Runs seeds on several threads until one fails; what all of them have seen.
+pub fn run_all(seeds: std::ops::Range<u64>, threads: usize) -> Result<Outcome, String> {
+    let next = std::sync::atomic::AtomicU64::new(seeds.start);
+    let failed = std::sync::Mutex::new(None);
+    let total = std::sync::Mutex::new(Outcome::default());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            match run(seed) {
+                Ok(outcome) => total.lock().map(|mut t| *t += outcome).unwrap_or_default(),
+                Err(error) => {
+                    next.store(seeds.end, std::sync::atomic::Ordering::Relaxed);
+                    let _ = failed.lock().map(|mut f| f.get_or_insert(error).len());
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..threads.max(1)).for_each(|_| _ = scope.spawn(work)));
+    match failed.into_inner() {
+        Ok(Some(error)) => Err(error),
+        _ => Ok(total.into_inner().unwrap_or_default()),
+    }
 }

@@ -16,9 +16,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plan", &["types", "sql", "expr"]),
     ("run", &["types", "simd", "vfs", "expr", "plan", "store"]),
     ("session", &["types", "sql", "expr", "plan", "run", "store"]),
+    // compat/catalog: the system's relations.
+    ("catalog", &["types", "expr", "store"]),
     (
         "embedded",
-        &["types", "simd", "vfs", "wal", "store", "sql", "expr", "functions", "plan", "run", "session"],
+        &[
+            "types",
+            "simd",
+            "vfs",
+            "wal",
+            "store",
+            "sql",
+            "expr",
+            "functions",
+            "plan",
+            "run",
+            "session",
+            "catalog",
+        ],
     ),
     // wire/: the only crates that know sockets.
     ("pg", &["embedded", "session", "types"]),

@@ -136,6 +136,25 @@ fn functions() {
 }
 
 #[test]
+fn relations() {
+    let mut out = format!("# System relations\n\n{WRITTEN_BY}");
+    out.push_str("Read like tables (`SELECT * FROM spg_stat_table`), written by nobody. A table of the same name in `public` is reached with its schema.\n");
+    for r in spg_catalog::RELATIONS {
+        let r = &r.shape;
+        write!(
+            out,
+            "\n## {}.{}\n\n{}\n\n| column | type | |\n| --- | --- | --- |\n",
+            r.schema, r.name, r.doc
+        )
+        .unwrap();
+        for c in r.columns {
+            writeln!(out, "| `{}` | {} | {} |", c.name, c.ty.sql_name, cell(c.doc)).unwrap();
+        }
+    }
+    check("relations.md", &out);
+}
+
+#[test]
 fn settings() {
     let mut out = format!("# Settings\n\n{WRITTEN_BY}`SET name = value`, `SHOW name`, `RESET name`.\n\n");
     out.push_str("| name | default | takes | |\n| --- | --- | --- | --- |\n");

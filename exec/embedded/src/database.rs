@@ -10,6 +10,7 @@ use spg_types::{Result, SqlState};
 use spg_vfs::{MemoryVfs, RealVfs, Vfs};
 
 use crate::config::VERSION;
+use crate::system::System;
 use crate::{Config, Connection};
 
 /// The PostgreSQL version that SPG is compatible with.
@@ -55,6 +56,7 @@ impl Database {
             clock: now_us,
         })?;
         let instance = Instance::new(InstanceConfig {
+            system: Arc::new(System(store.clone())),
             store,
             registry: spg_functions::registry(),
             workers: config.workers.unwrap_or(cores).max(1),

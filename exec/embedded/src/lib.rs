@@ -17,6 +17,7 @@
 mod config;
 mod connection;
 mod database;
+mod system;
 
 pub use config::{Config, VERSION};
 pub use connection::{Connection, QueryResult};

@@ -8,6 +8,7 @@ mod eval;
 mod expr;
 mod function;
 mod registry;
+mod relation;
 
 pub use column::{Column, flatten};
 pub use compare::{compare, compare_select, comparison_kernel, date_to_timestamp};
@@ -19,3 +20,4 @@ pub use function::{
     StorageAccess, Volatility, WindowFunction, WindowKernel, WindowSignature,
 };
 pub use registry::Registry;
+pub use relation::{SystemColumn, SystemRelation};

@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use spg_expr::SystemRelation;
 use spg_types::{TableId, TableRef, TableStats};
 
 /// A snapshot's catalog as the binder and the rules see it.
 pub trait CatalogView {
     /// The table of that name; `schema` is `None` when the name was unqualified.
     fn table(&self, schema: Option<&str>, name: &str) -> Option<TableRef>;
+
+    /// The system relation of that name; unqualified names are looked for in `pg_catalog`.
+    fn system(&self, _schema: Option<&str>, _name: &str) -> Option<&'static SystemRelation> {
+        None
+    }
 
     /// Statistics of a table: bounds are sound for the snapshot, the rest is estimates.
     fn stats(&self, table: TableId) -> Arc<TableStats>;

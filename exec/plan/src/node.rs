@@ -3,7 +3,7 @@
 //! The binder makes it, rules rewrite it, `run` lowers it to pipelines. One enum serves all three: what a rule decides
 //! (an index, a build side) is a field that the binder leaves at its default.
 
-use spg_expr::{Aggregate, AggregateSignature, ColId, Expr, WindowFunction, WindowSignature};
+use spg_expr::{Aggregate, AggregateSignature, ColId, Expr, SystemRelation, WindowFunction, WindowSignature};
 use spg_types::{IndexId, SqlType, TableRef};
 
 /// A column that an operator puts out.
@@ -275,6 +275,13 @@ pub enum Plan {
         /// Rows, one expression per column.
         rows: Vec<Vec<Expr>>,
     },
+    /// A relation of the system.
+    SystemScan {
+        /// The relation.
+        relation: &'static SystemRelation,
+        /// The columns put out, with their positions in the relation.
+        columns: Vec<(OutCol, usize)>,
+    },
     /// `generate_series` and other functions in FROM; arguments without columns (laterals become Apply).
     TableFunction {
         /// The function's name in the table-function list.
@@ -493,7 +500,9 @@ impl Plan {
                 input.columns().into_iter().chain(calls.iter().map(|c| c.out.clone())).collect()
             }
             Plan::With { body, .. } => body.columns(),
-            Plan::CteScan { columns, .. } => columns.iter().map(|(c, _)| c.clone()).collect(),
+            Plan::SystemScan { columns, .. } | Plan::CteScan { columns, .. } => {
+                columns.iter().map(|(c, _)| c.clone()).collect()
+            }
             Plan::Modify(m) => m.returning.iter().map(|e| e.out.clone()).collect(),
         }
     }
@@ -501,7 +510,11 @@ impl Plan {
     /// Direct inputs.
     pub fn inputs(&self) -> Vec<&Plan> {
         match self {
-            Plan::Scan(_) | Plan::Values { .. } | Plan::TableFunction { .. } | Plan::CteScan { .. } => vec![],
+            Plan::Scan(_)
+            | Plan::SystemScan { .. }
+            | Plan::Values { .. }
+            | Plan::TableFunction { .. }
+            | Plan::CteScan { .. } => vec![],
             Plan::ProjectSet { input, .. }
             | Plan::Filter { input, .. }
             | Plan::Project { input, .. }
@@ -522,7 +535,11 @@ impl Plan {
     /// Direct inputs, to change.
     pub fn inputs_mut(&mut self) -> Vec<&mut Plan> {
         match self {
-            Plan::Scan(_) | Plan::Values { .. } | Plan::TableFunction { .. } | Plan::CteScan { .. } => vec![],
+            Plan::Scan(_)
+            | Plan::SystemScan { .. }
+            | Plan::Values { .. }
+            | Plan::TableFunction { .. }
+            | Plan::CteScan { .. } => vec![],
             Plan::ProjectSet { input, .. }
             | Plan::Filter { input, .. }
             | Plan::Project { input, .. }

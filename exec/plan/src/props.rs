@@ -171,6 +171,7 @@ impl PropsOf {
                 }
                 p
             }
+            Plan::SystemScan { .. } => Props::default(),
             Plan::TableFunction { ordinality, .. } => {
                 let mut p = Props::default();
                 if let Some(o) = ordinality {

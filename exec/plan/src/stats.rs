@@ -10,6 +10,9 @@ use crate::selectivity::{ColumnEstimate, Rows, combined, place, width_of};
 use crate::tree::{ColSet, passes};
 use crate::{CatalogView, CteId, Join, JoinKind, OutCol, Plan, Scan, SetOpKind, cost};
 
+/// Rows expected of a system relation: nobody counts them before they are made.
+const SYSTEM_ROWS: f64 = 100.0;
+
 /// What is expected of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Estimate {
@@ -79,6 +82,9 @@ impl<'a> Estimator<'a> {
         match plan {
             Plan::Scan(s) => self.scan(s),
             Plan::Values { columns, rows } => (values(columns, rows), rows.len() as f64 * 0.1, 0.0),
+            Plan::SystemScan { columns, .. } => {
+                (unknown(SYSTEM_ROWS, columns.iter().map(|(c, _)| c)), SYSTEM_ROWS * 0.1, 0.0)
+            }
             Plan::TableFunction { name, args, columns, ordinality } => {
                 let rows = function_rows(name, args);
                 (unknown(rows, columns.iter().chain(ordinality)), rows * 0.1, 0.0)

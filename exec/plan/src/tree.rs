@@ -162,6 +162,7 @@ macro_rules! own_exprs {
             | Plan::Union { .. }
             | Plan::SetOp { .. }
             | Plan::With { .. }
+            | Plan::SystemScan { .. }
             | Plan::CteScan { .. }
             | Plan::Recursive { .. } => vec![],
         }
@@ -242,6 +243,7 @@ pub(crate) fn made(plan: &Plan) -> Vec<OutCol> {
         |list: &[NamedExpr]| list.iter().filter(|e| !passes(e)).map(|e| e.out.clone()).collect::<Vec<_>>();
     match plan {
         Plan::Scan(_)
+        | Plan::SystemScan { .. }
         | Plan::Values { .. }
         | Plan::TableFunction { .. }
         | Plan::Union { .. }
@@ -279,7 +281,9 @@ fn outs_mut(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId, Option<&mut String>))
         | Plan::Union { columns, .. }
         | Plan::SetOp { columns, .. }
         | Plan::Recursive { columns, .. } => columns.iter_mut().for_each(out),
-        Plan::CteScan { columns, .. } => columns.iter_mut().for_each(|(c, _)| out(c)),
+        Plan::SystemScan { columns, .. } | Plan::CteScan { columns, .. } => {
+            columns.iter_mut().for_each(|(c, _)| out(c));
+        }
         Plan::TableFunction { columns, ordinality, .. } | Plan::ProjectSet { columns, ordinality, .. } => {
             columns.iter_mut().chain(ordinality).for_each(out);
         }

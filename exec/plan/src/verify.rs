@@ -214,6 +214,7 @@ fn feeds(input: &Plan, ids: &[ColId], columns: &[OutCol]) -> Result<()> {
 fn kind(plan: &Plan) -> &'static str {
     match plan {
         Plan::Scan(_) => "Scan",
+        Plan::SystemScan { .. } => "SystemScan",
         Plan::Values { .. } => "Values",
         Plan::TableFunction { .. } => "TableFunction",
         Plan::ProjectSet { .. } => "ProjectSet",

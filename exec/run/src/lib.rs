@@ -32,6 +32,7 @@ mod scalar;
 mod scheduler;
 mod sort_key;
 mod stream;
+mod system;
 mod zone;
 
 pub use cancel::{CancelReason, CancelToken};
@@ -41,3 +42,4 @@ pub use memory::{MemoryBudget, MemoryPool};
 pub use run::{DEFAULT_BATCH_SIZE, ExecEnv};
 pub use scheduler::Scheduler;
 pub use stream::{ResultBatch, ResultStream};
+pub use system::{NoSystem, SystemCatalog};

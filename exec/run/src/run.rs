@@ -16,12 +16,15 @@ use crate::pipeline::AnyShared;
 use crate::program::{NodeId, Program};
 use crate::scheduler::Scheduler;
 use crate::stream::Outcome;
+use crate::system::SystemCatalog;
 
 /// What a statement runs in.
 #[derive(Clone)]
 pub struct ExecEnv {
     /// What it reads.
     pub snapshot: Arc<DbSnapshot>,
+    /// Where system relations come from.
+    pub system: Arc<dyn SystemCatalog>,
     /// What its expressions know of the session.
     pub ctx: Arc<EvalContext>,
     /// Whose workers run it.
@@ -79,6 +82,8 @@ pub(crate) struct NodeProfile {
 pub(crate) struct Run {
     /// What it reads.
     pub(crate) snapshot: Arc<DbSnapshot>,
+    /// Where system relations come from.
+    pub(crate) system: Arc<dyn SystemCatalog>,
     /// What its expressions know of the session.
     pub(crate) ctx: Arc<EvalContext>,
     /// What it may hold.
@@ -103,6 +108,7 @@ impl Run {
     pub(crate) fn new(program: &Program, env: &ExecEnv, outcome: Arc<Outcome>, analyze: bool) -> Self {
         Self {
             snapshot: env.snapshot.clone(),
+            system: env.system.clone(),
             ctx: env.ctx.clone(),
             memory: env.memory.clone(),
             cancel: env.cancel.clone(),
@@ -121,6 +127,7 @@ impl Run {
     pub(crate) fn nested(&self, program: &Program) -> Run {
         Run {
             snapshot: self.snapshot.clone(),
+            system: self.system.clone(),
             ctx: self.ctx.clone(),
             memory: self.memory.clone(),
             cancel: self.cancel.clone(),

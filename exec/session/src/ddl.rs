@@ -47,12 +47,6 @@ fn create_table(session: &mut Session, c: &CreateTable, client: &mut dyn Client)
     if c.exists {
         return client.notice(&exists_notice(&c.table.name));
     }
-    if let Some((option, _)) = c.options.first() {
-        return Err(Error::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("unrecognized parameter \"{option}\""),
-        ));
-    }
     session.begin_if_needed().write()?.create_table(c.table.clone())?;
     Ok(())
 }
@@ -332,9 +326,10 @@ fn alter(
         AlterTableAction::DropColumn { column: Some(at), checks, cascade, .. } => {
             return alter_column::drop(session, def, *at, checks, *cascade, client);
         }
-        AlterTableAction::SetOptions(_) | AlterTableAction::ResetOptions(_) => {
-            return unsupported("SET (...)");
+        AlterTableAction::SetOptions(options) => {
+            def.options.set(options.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
         }
+        AlterTableAction::ResetOptions(names) => def.options.reset(names.iter().map(String::as_str)),
         AlterTableAction::OwnerTo(_) => return unsupported("OWNER TO"),
     }
     session.begin_if_needed().write()?.replace_table_def(def)?;

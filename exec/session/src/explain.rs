@@ -34,7 +34,8 @@ pub(crate) fn run(
         session.lock_for_writing("EXPLAIN ANALYZE", running, client)?;
     }
     let snapshot = session.snapshot();
-    let catalog = SnapshotCatalog(&snapshot);
+    let system = session.instance.system.clone();
+    let catalog = SnapshotCatalog::new(&snapshot, &*system);
     let begun = std::time::Instant::now();
     let env = OptimizerEnv {
         catalog: &catalog,

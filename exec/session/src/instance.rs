@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use ahash::AHashMap;
 use parking_lot::Mutex;
 use spg_expr::Registry;
-use spg_run::{MemoryPool, Scheduler};
+use spg_run::{MemoryPool, Scheduler, SystemCatalog};
 use spg_store::Store;
 use spg_types::{Error, Result, SqlState};
 
@@ -22,6 +22,8 @@ pub struct InstanceConfig {
     pub store: Arc<Store>,
     /// Functions, operators, casts.
     pub registry: &'static Registry,
+    /// System relations.
+    pub system: Arc<dyn SystemCatalog>,
     /// Worker threads.
     pub workers: usize,
     /// Memory for running queries, bytes.
@@ -42,6 +44,7 @@ pub struct InstanceConfig {
 pub struct Instance {
     pub(crate) store: Arc<Store>,
     pub(crate) registry: &'static Registry,
+    pub(crate) system: Arc<dyn SystemCatalog>,
     pub(crate) scheduler: Arc<Scheduler>,
     pub(crate) memory: Arc<MemoryPool>,
     pub(crate) watchdog: Watchdog,
@@ -64,6 +67,7 @@ impl Instance {
         Arc::new(Self {
             store: config.store,
             registry: config.registry,
+            system: config.system,
             scheduler: Scheduler::new(config.workers),
             memory: MemoryPool::new(config.query_memory_bytes),
             watchdog: Watchdog::default(),

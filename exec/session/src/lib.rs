@@ -33,6 +33,6 @@ pub use session::{Session, SessionOptions};
 pub use settings::{SETTINGS, Setting, SettingKind, Unit};
 pub use spg_expr::Column;
 pub use spg_plan::bind::ResultColumn;
-pub use spg_run::ResultBatch;
+pub use spg_run::{ResultBatch, SystemCatalog};
 pub use spg_store::PendingCommit;
 pub use transaction::TransactionStatus;

@@ -115,7 +115,7 @@ impl Session {
         };
         let mut format = self.base_context().format.clone();
         format.now_us = self.begin_if_needed().start_us;
-        let catalog = SnapshotCatalog(&snapshot);
+        let catalog = SnapshotCatalog::new(&snapshot, &*self.instance.system);
         let input = BindInput {
             catalog: &catalog,
             registry: self.instance.registry,
@@ -148,7 +148,7 @@ impl Session {
         query: Query,
         snapshot: &Arc<DbSnapshot>,
     ) -> Result<(PlannedQuery, Vec<spg_plan::rules::Assumption>)> {
-        let catalog = SnapshotCatalog(snapshot);
+        let catalog = SnapshotCatalog::new(snapshot, &*self.instance.system);
         let env = OptimizerEnv {
             catalog: &catalog,
             registry: self.instance.registry,
@@ -177,6 +177,7 @@ impl Session {
         let limits = self.limits();
         ExecEnv {
             snapshot,
+            system: self.instance.system.clone(),
             ctx,
             scheduler: self.instance.scheduler.clone(),
             memory: MemoryBudget::in_pool(&self.instance.memory, limits.memory_bytes),

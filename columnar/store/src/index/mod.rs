@@ -38,6 +38,8 @@ struct PendingTree {
     rows: u64,
     /// What is to be indexed; empty once it is.
     groups: Mutex<Vec<Arc<RowGroup>>>,
+    /// Where the key columns are in these row groups: the table's may have moved since.
+    columns: Vec<usize>,
     built: OnceLock<Result<AnyTree>>,
 }
 
@@ -144,6 +146,11 @@ impl Iterator for IndexRange {
     }
 }
 
+/// Where the key columns are in the table.
+fn key_places(def: &IndexDef) -> Vec<usize> {
+    def.columns.iter().map(|c| c.column).collect()
+}
+
 impl IndexSnapshot {
     pub(crate) fn new(table: &TableDef, def: &IndexDef) -> Result<Self> {
         let layout = KeyLayout::of_index(table, def)?;
@@ -157,6 +164,7 @@ impl IndexSnapshot {
         let pending = PendingTree {
             rows: groups.iter().map(|g| g.live_rows() as u64).sum(),
             groups: Mutex::new(groups.to_vec()),
+            columns: key_places(def),
             built: OnceLock::new(),
         };
         Ok(Self { def: Arc::new(def.clone()), tree: TreeState::Pending(Arc::new(pending)), layout })
@@ -177,7 +185,7 @@ impl IndexSnapshot {
             TreeState::Pending(pending) => {
                 let build = || {
                     let groups = std::mem::take(&mut *pending.groups.lock());
-                    self.built_from(&groups, threads)
+                    self.built_from(&groups, &pending.columns, threads)
                 };
                 pending.built.get_or_init(build).as_ref().map_err(Clone::clone)
             }
@@ -197,15 +205,14 @@ impl IndexSnapshot {
 
     /// Fills an empty index with the live rows of groups; keys are extracted and sorted per group on several threads.
     pub(crate) fn fill(&mut self, groups: &[Arc<RowGroup>]) -> Result<()> {
-        self.tree = TreeState::Ready(self.built_from(groups, parallel::threads())?);
+        self.tree = TreeState::Ready(self.built_from(groups, &key_places(&self.def), parallel::threads())?);
         Ok(())
     }
 
-    fn built_from(&self, groups: &[Arc<RowGroup>], threads: usize) -> Result<AnyTree> {
-        let columns: Vec<usize> = self.def.columns.iter().map(|c| c.column).collect();
+    fn built_from(&self, groups: &[Arc<RowGroup>], columns: &[usize], threads: usize) -> Result<AnyTree> {
         let runs = parallel::map_on(threads, groups, |group| {
             let live: Vec<u64> = (0..group.len()).filter(|o| group.is_live(*o)).map(|o| o as u64).collect();
-            let keys = self.layout.encode(&group.take(&live, &columns)?)?.sorted();
+            let keys = self.layout.encode(&group.take(&live, columns)?)?.sorted();
             let rows: Vec<u64> = keys.row_ids(|i| group.row_id(live[i] as usize));
             Ok((keys, rows))
         })?;

@@ -51,6 +51,7 @@ pub fn items(name: &str) -> TableDef {
         ],
         checks: vec![],
         foreign_keys: vec![],
+        options: Default::default(),
     }
 }
 

@@ -104,8 +104,6 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// The table exists, so IF NOT EXISTS does nothing.
     pub exists: bool,
-    /// `WITH (name = value)`.
-    pub options: Vec<(String, String)>,
 }
 
 /// CREATE TABLE ... AS.

@@ -45,6 +45,7 @@ pub(super) fn each_expr(plan: &mut Plan, f: &mut dyn FnMut(&mut Expr)) {
         | Plan::Union { .. }
         | Plan::SetOp { .. }
         | Plan::With { .. }
+        | Plan::SystemScan { .. }
         | Plan::CteScan { .. }
         | Plan::Recursive { .. } => {}
     }
@@ -74,7 +75,9 @@ fn each_id(plan: &mut Plan, f: &mut dyn FnMut(&mut ColId)) {
             s.join_filters.iter_mut().for_each(|(_, c)| f(c));
         }
         Plan::Values { columns, .. } => columns.iter_mut().for_each(|c| out(c, f)),
-        Plan::CteScan { columns, .. } => columns.iter_mut().for_each(|(c, _)| out(c, f)),
+        Plan::SystemScan { columns, .. } | Plan::CteScan { columns, .. } => {
+            columns.iter_mut().for_each(|(c, _)| out(c, f));
+        }
         Plan::TableFunction { columns, ordinality, .. } | Plan::ProjectSet { columns, ordinality, .. } => {
             columns.iter_mut().chain(ordinality).for_each(|c| out(c, f));
         }
@@ -178,6 +181,7 @@ fn each_made(plan: &Plan, made: &mut BTreeSet<ColId>) {
             made.extend(aggregates.iter().map(|a| a.out.id));
         }
         Plan::Scan(_)
+        | Plan::SystemScan { .. }
         | Plan::Values { .. }
         | Plan::TableFunction { .. }
         | Plan::CteScan { .. }

@@ -65,7 +65,16 @@ impl Binder<'_> {
                 }))
             }
             Source::Table { table_name, columns } => {
-                let table = self.table(table_name)?;
+                let table = self.table_for(table_name, |r| {
+                    let way = if c.to { "from" } else { "to" };
+                    let message = format!("cannot copy {way} view \"{}\"", r.name);
+                    let hint = if c.to {
+                        "Try the COPY (SELECT ...) TO variant."
+                    } else {
+                        "To enable copying to a view, provide an INSTEAD OF INSERT trigger."
+                    };
+                    Error::new(SqlState::WRONG_OBJECT_TYPE, message).with_hint(hint)
+                })?;
                 let columns = self.copied_columns(&table, columns)?;
                 let names: Vec<String> = columns.iter().map(|c| table.columns[*c].name.clone()).collect();
                 let options = self.copy_options(written, &names, c.to)?;

@@ -1,11 +1,11 @@
 //! CREATE TABLE, CREATE INDEX, DROP, TRUNCATE, ALTER TABLE: definitions with names resolved.
 
-use spg_expr::{CastContext, ColId, Expr};
+use spg_expr::{CastContext, ColId, Expr, SystemRelation};
 use spg_sql::ast::{self, ColumnOption, Spanned as _, TableConstraint};
 use spg_sql::{fold, folded_name};
 use spg_types::{
     CheckDef, ColumnDef, Error, ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexId, IndexOrigin,
-    Modifier, Result, SqlState, TableDef, TableId, TableRef,
+    Modifier, Result, SqlState, TableDef, TableId, TableOptions, TableRef,
 };
 
 use super::Binder;
@@ -76,13 +76,9 @@ impl Binder<'_> {
         if let Some(query) = &c.query {
             return self.create_table_as(c, schema, name, exists, query);
         }
-        let table = self.table_def(schema, name, &c.columns, &c.constraints)?;
-        Ok(BoundKind::CreateTable(CreateTable {
-            table,
-            if_not_exists: c.if_not_exists,
-            exists,
-            options: table_options(&c.table_options)?,
-        }))
+        let mut table = self.table_def(schema, name, &c.columns, &c.constraints)?;
+        table.options = storage_options(&c.table_options)?;
+        Ok(BoundKind::CreateTable(CreateTable { table, if_not_exists: c.if_not_exists, exists }))
     }
 
     fn create_table_as(
@@ -119,6 +115,7 @@ impl Binder<'_> {
             indexes: vec![],
             checks: vec![],
             foreign_keys: vec![],
+            options: storage_options(&c.table_options)?,
         };
         let query = self.finish_query(rel, QueryTag::Select);
         let no_data = c.with_data.as_ref().is_some_and(|w| !w.data);
@@ -171,6 +168,7 @@ impl Binder<'_> {
             indexes: vec![],
             checks: vec![],
             foreign_keys: vec![],
+            options: TableOptions::default(),
         };
         for c in columns {
             let column = self.column_def(c)?;
@@ -408,7 +406,14 @@ impl Binder<'_> {
             [schema, name] => *name == table.name && *schema == table.schema,
             _ => false,
         };
-        let found = if own { None } else { Some(self.table(&key.foreign_table)?) };
+        let found = if own {
+            None
+        } else {
+            Some(self.table_for(&key.foreign_table, |r| {
+                let message = format!("referenced relation \"{}\" is not a table", r.name);
+                Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+            })?)
+        };
         let referred: &TableDef = found.as_deref().unwrap_or(table);
         let ref_columns = if key.referred_columns.is_empty() {
             let Some(primary) = referred.primary_key() else {
@@ -478,7 +483,9 @@ impl Binder<'_> {
                 )));
             }
         }
-        let table = self.table(&c.table_name)?;
+        let table = self.table_for(&c.table_name, |r| {
+            not_for_views(format!("cannot create index on relation \"{}\"", r.name))
+        })?;
         let columns = self.index_columns(&table, &c.columns, "index")?;
         let names: Vec<&str> = columns.iter().map(|i| table.columns[i.column].name.as_str()).collect();
         let name = match &c.name {
@@ -503,6 +510,9 @@ impl Binder<'_> {
                 for name in names {
                     match self.table(name) {
                         Ok(table) => tables.push(table),
+                        Err(e) if e.state() == SqlState::WRONG_OBJECT_TYPE => {
+                            return Err(e.with_hint("Use DROP VIEW to remove a view."));
+                        }
                         Err(_) if if_exists => missing.push(folded_name(name).pop().unwrap_or_default()),
                         Err(_) => {
                             let last = folded_name(name).pop().unwrap_or_default();
@@ -539,9 +549,14 @@ impl Binder<'_> {
 
     fn alter_table(&mut self, a: &ast::AlterTable) -> Result<BoundKind> {
         let name = folded_name(&a.name).join(".");
-        let table = match self.table(&a.name) {
+        let action = a.operations.first().map(action_name).unwrap_or_default();
+        let refused = |r: &SystemRelation| {
+            let relation = r.name;
+            not_for_views(format!("ALTER action {action} cannot be performed on relation \"{relation}\""))
+        };
+        let table = match self.table_for(&a.name, refused) {
             Ok(table) => table,
-            Err(_) if a.if_exists => {
+            Err(e) if a.if_exists && e.state() == SqlState::UNDEFINED_TABLE => {
                 return Ok(BoundKind::AlterTable(AlterTable { table: None, name, actions: vec![] }));
             }
             Err(e) => return Err(e),
@@ -804,12 +819,18 @@ fn free_name(table: &TableDef, base: &str) -> String {
     name
 }
 
-fn table_options(options: &ast::CreateTableOptions) -> Result<Vec<(String, String)>> {
+/// The parameters of `WITH (...)`; 22023.
+fn storage_options(options: &ast::CreateTableOptions) -> Result<TableOptions> {
+    let mut set = TableOptions::default();
     match options {
-        ast::CreateTableOptions::None => Ok(vec![]),
-        ast::CreateTableOptions::With(options) => option_list(options),
-        _ => Err(Error::unsupported("these table options are not supported")),
+        ast::CreateTableOptions::None => {}
+        ast::CreateTableOptions::With(options) => {
+            let written = option_list(options)?;
+            set.set(written.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+        }
+        _ => return Err(Error::unsupported("these table options are not supported")),
     }
+    Ok(set)
 }
 
 fn option_list(options: &[ast::SqlOption]) -> Result<Vec<(String, String)>> {
@@ -830,4 +851,31 @@ fn option_list(options: &[ast::SqlOption]) -> Result<Vec<(String, String)>> {
             other => Err(Error::unsupported(format!("table option {other} is not supported"))),
         })
         .collect()
+}
+
+/// 42809: what PostgreSQL says of what views do not take part in.
+fn not_for_views(message: String) -> Error {
+    Error::new(SqlState::WRONG_OBJECT_TYPE, message).with_detail("This operation is not supported for views.")
+}
+
+/// An action of ALTER TABLE as PostgreSQL names it.
+fn action_name(operation: &ast::AlterTableOperation) -> String {
+    use ast::AlterTableOperation as O;
+    match operation {
+        O::AddColumn { .. } => "ADD COLUMN".into(),
+        O::DropColumn { .. } => "DROP COLUMN".into(),
+        O::AddConstraint { .. } => "ADD CONSTRAINT".into(),
+        O::DropConstraint { .. } => "DROP CONSTRAINT".into(),
+        O::AlterColumn { op: ast::AlterColumnOperation::SetNotNull, .. } => {
+            "ALTER COLUMN ... SET NOT NULL".into()
+        }
+        O::AlterColumn { op: ast::AlterColumnOperation::DropNotNull, .. } => {
+            "ALTER COLUMN ... DROP NOT NULL".into()
+        }
+        O::AlterColumn { .. } => "ALTER COLUMN".into(),
+        O::SetOptionsParens { .. } => "SET".into(),
+        O::ResetOptions { .. } => "RESET".into(),
+        O::RenameTable { .. } | O::RenameColumn { .. } | O::RenameConstraint { .. } => "RENAME".into(),
+        other => other.to_string(),
+    }
 }

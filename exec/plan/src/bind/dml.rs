@@ -1,6 +1,6 @@
 //! INSERT, UPDATE, DELETE: new rows with defaults and assignment casts, the rows to change, RETURNING.
 
-use spg_expr::{ColId, Expr};
+use spg_expr::{ColId, Expr, SystemRelation};
 use spg_sql::ast::{self, SetExpr, Spanned as _};
 use spg_sql::{Span, fold};
 use spg_types::{Error, Result, SqlState, SqlType, TableRef, def};
@@ -80,7 +80,7 @@ impl Binder<'_> {
         let ast::TableObject::TableName(name) = &insert.table else {
             return Err(Error::unsupported("INSERT into a function or query is not supported"));
         };
-        let table = self.table(name)?;
+        let table = self.table_for(name, |r| not_changeable(r, "insert into", "inserting into", "INSERT"))?;
         if table.columns.is_empty() {
             return Err(self.locate(
                 Error::unsupported("rows of a table without columns are not supported"),
@@ -350,14 +350,17 @@ impl Binder<'_> {
     }
 
     /// The table that UPDATE or DELETE changes: its scan with the row id, and its relation.
-    fn target(&mut self, item: &ast::TableWithJoins) -> Result<(Scan, Relation, ColId)> {
+    fn target(&mut self, item: &ast::TableWithJoins, delete: bool) -> Result<(Scan, Relation, ColId)> {
         let ast::TableFactor::Table { name, alias, args: None, .. } = &item.relation else {
             return Err(Error::unsupported("changing anything but a table is not supported"));
         };
         if !item.joins.is_empty() {
             return Err(Error::unsupported("joins in the target of a change are not supported"));
         }
-        let table = self.table(name)?;
+        let table = self.table_for(name, |r| match delete {
+            true => not_changeable(r, "delete from", "deleting from", "DELETE"),
+            false => not_changeable(r, "update", "updating", "UPDATE"),
+        })?;
         let (mut scan, mut relation) = self.scan(&table);
         if let Some(alias) = alias {
             relation.hidden_name = Some(std::mem::replace(&mut relation.name, fold(&alias.name)));
@@ -393,7 +396,7 @@ impl Binder<'_> {
                 items
             }
         };
-        let (scan, relation, row_id) = self.target(&update.table)?;
+        let (scan, relation, row_id) = self.target(&update.table, false)?;
         let table = scan.table.clone();
         let name = relation.name.clone();
         let old: Vec<ScopeColumn> = relation.columns.clone();
@@ -518,7 +521,7 @@ impl Binder<'_> {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "DELETE takes one table"));
         };
         let others = delete.using.as_deref().unwrap_or_default();
-        let (scan, relation, row_id) = self.target(item)?;
+        let (scan, relation, row_id) = self.target(item, true)?;
         let table = scan.table.clone();
         let name = relation.name.clone();
         let old = relation.columns.clone();
@@ -578,4 +581,14 @@ fn other_columns(namespace: &Namespace) -> Vec<NamedExpr> {
 /// The keyword DEFAULT in place of a value.
 fn is_default(e: &ast::Expr) -> bool {
     matches!(e, ast::Expr::Identifier(i) if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("default"))
+}
+
+/// 55000: what PostgreSQL says of a change to a view.
+fn not_changeable(relation: &SystemRelation, what: &str, doing: &str, verb: &str) -> Error {
+    let message = format!("cannot {what} view \"{}\"", relation.name);
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .with_detail("Views that do not select from a single table or view are not automatically updatable.")
+        .with_hint(format!(
+            "To enable {doing} the view, provide an INSTEAD OF {verb} trigger or an unconditional ON {verb} DO INSTEAD rule."
+        ))
 }

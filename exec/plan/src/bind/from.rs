@@ -1,6 +1,6 @@
 //! FROM: tables, subqueries, functions, joins. Gives a plan and the names it brings into scope.
 
-use spg_expr::{ColId, Expr};
+use spg_expr::{ColId, Expr, SystemRelation};
 use spg_sql::ast::{self, JoinConstraint, JoinOperator, Spanned as _, TableFactor};
 use spg_sql::{fold, folded_name};
 use spg_types::{Error, Result, SqlState, SqlType, TableRef, def};
@@ -187,24 +187,66 @@ impl Binder<'_> {
                 Relation { name: part.clone(), schema: None, hidden_name: None, nullable: false, columns },
             ));
         }
+        if let Some(relation) = self.system(name)? {
+            return Ok(self.system_scan(relation));
+        }
         let table = self.table(name)?;
         let (scan, relation) = self.scan(&table);
         Ok((Plan::Scan(scan), relation))
     }
 
-    /// The table of that name; 42P01.
-    pub(super) fn table(&self, name: &ast::ObjectName) -> Result<TableRef> {
+    /// Schema and name as they are written.
+    fn schema_and_name(&self, name: &ast::ObjectName) -> Result<(Option<String>, String)> {
         let parts = folded_name(name);
-        let (schema, table) = match &parts[..] {
-            [table] => (None, table),
-            [schema, table] => (Some(schema.as_str()), table),
-            [_, schema, table] => (Some(schema.as_str()), table),
+        match &parts[..] {
+            [table] => Ok((None, table.clone())),
+            [schema, table] | [_, schema, table] => Ok((Some(schema.clone()), table.clone())),
             _ => {
                 let message = format!("improper qualified name (too many dotted names): {}", parts.join("."));
-                return Err(self.error_at(name.span(), SqlState::SYNTAX_ERROR, message));
+                Err(self.error_at(name.span(), SqlState::SYNTAX_ERROR, message))
             }
+        }
+    }
+
+    /// The system relation of that name.
+    pub(super) fn system(&self, name: &ast::ObjectName) -> Result<Option<&'static SystemRelation>> {
+        let (schema, table) = self.schema_and_name(name)?;
+        Ok(self.input.catalog.system(schema.as_deref(), &table))
+    }
+
+    fn system_scan(&mut self, relation: &'static SystemRelation) -> (Plan, Relation) {
+        let columns: Vec<ScopeColumn> =
+            relation.columns.iter().map(|c| scope_column(c.name, self.col(), SqlType::new(c.ty))).collect();
+        let out = |(at, c): (usize, &ScopeColumn)| (OutCol { id: c.id, name: c.name.clone(), ty: c.ty }, at);
+        let plan = Plan::SystemScan { relation, columns: columns.iter().enumerate().map(out).collect() };
+        let named = Relation {
+            name: relation.name.into(),
+            schema: Some(relation.schema.into()),
+            hidden_name: None,
+            nullable: false,
+            columns,
         };
-        if let Some(found) = self.input.catalog.table(schema, table) {
+        (plan, named)
+    }
+
+    /// The table of that name; 42P01, 42809 for a relation of the system.
+    pub(super) fn table(&self, name: &ast::ObjectName) -> Result<TableRef> {
+        self.table_for(name, |relation| {
+            Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", relation.name))
+        })
+    }
+
+    /// The table of that name; 42P01, or what `refused` says of a relation of the system.
+    pub(super) fn table_for(
+        &self,
+        name: &ast::ObjectName,
+        refused: impl FnOnce(&SystemRelation) -> Error,
+    ) -> Result<TableRef> {
+        let (schema, table) = self.schema_and_name(name)?;
+        if let Some(relation) = self.input.catalog.system(schema.as_deref(), &table) {
+            return Err(refused(relation));
+        }
+        if let Some(found) = self.input.catalog.table(schema.as_deref(), &table) {
             return Ok(found);
         }
         let written = schema.map_or(table.clone(), |s| format!("{s}.{table}"));

@@ -64,6 +64,7 @@ impl Describer<'_> {
                 (_, 0) => ("Result".into(), vec![("One-Time Filter", "false".into())]),
                 _ => ("Values Scan".into(), vec![]),
             },
+            Plan::SystemScan { relation, .. } => (format!("System Scan on {}", relation.name), vec![]),
             Plan::TableFunction { name, args, .. } => (
                 format!("Function Scan on {name}"),
                 vec![("Function Call", format!("{name}({})", n.list(args)))],

@@ -18,13 +18,16 @@ impl Names {
     pub fn of(plan: &Plan) -> Names {
         let (mut names, mut relations) = (HashMap::new(), 0);
         visit(plan, &mut |p| {
-            relations +=
-                usize::from(matches!(p, Plan::Scan(_) | Plan::CteScan { .. } | Plan::TableFunction { .. }));
+            relations += usize::from(matches!(
+                p,
+                Plan::Scan(_) | Plan::SystemScan { .. } | Plan::CteScan { .. } | Plan::TableFunction { .. }
+            ));
         });
         let mut taken = HashSet::new();
         visit(plan, &mut |p| {
             let relation = match p {
                 Plan::Scan(s) => Some(s.alias.as_str()),
+                Plan::SystemScan { relation, .. } => Some(relation.name),
                 Plan::CteScan { name, .. } => Some(name.as_str()),
                 _ => None,
             };

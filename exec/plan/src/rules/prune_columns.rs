@@ -41,6 +41,10 @@ impl Pruner {
                 rows.iter_mut().for_each(|r| retain_by(r, &keep));
                 return plan;
             }
+            Plan::SystemScan { columns, .. } => {
+                columns.retain(|(c, _)| need.contains(&c.id));
+                return plan;
+            }
             Plan::TableFunction { .. } => return plan,
             Plan::CteScan { cte, columns, .. } => {
                 columns.retain(|(c, _)| need.contains(&c.id));

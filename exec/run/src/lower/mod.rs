@@ -12,6 +12,7 @@ mod project;
 mod scan;
 mod series;
 mod sort;
+mod system;
 mod union;
 mod values;
 mod window;
@@ -124,6 +125,7 @@ impl Lowering {
     pub(crate) fn lower(&mut self, plan: &Plan, need: &Need) -> Result<Flow> {
         match plan {
             Plan::Scan(scan) => self.lower_scan(plan, scan, need),
+            Plan::SystemScan { relation, columns } => self.lower_system_scan(plan, relation, columns, need),
             Plan::Values { columns, rows } => self.lower_values(plan, columns, rows, need),
             Plan::Filter { input, predicate } => self.lower_filter(plan, input, predicate, need),
             Plan::Project { input, exprs } => self.lower_project(plan, input, exprs, need),

@@ -17,5 +17,6 @@ pub(crate) mod scan;
 pub(crate) mod series;
 pub(crate) mod set_op;
 pub(crate) mod sort;
+pub(crate) mod system;
 pub(crate) mod values;
 pub(crate) mod window;

@@ -155,6 +155,10 @@ impl Domain {
                 Ok((Plan::Project { input: Box::new(input), exprs }, names))
             }
             Plan::Values { columns, rows } => self.values(columns, rows, cx),
+            plan @ Plan::SystemScan { .. } => {
+                let (scan, names) = self.scan(cx);
+                Ok((join(JoinKind::Inner, scan, plan, vec![]), names))
+            }
             Plan::TableFunction { name, mut args, columns, ordinality } => {
                 let (scan, names) = self.scan(cx);
                 let map = self.map(&names);
