@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute;
+use arrow::datatypes::DataType;
 use hashbrown::HashSet;
 use spg_types::{
     Datum, Error, ForeignKeyDef, FormatSettings, IndexColumn, IndexDef, IndexId, IndexOrigin, Result,
@@ -108,6 +109,89 @@ pub(crate) fn check_whole_key(db: &DbSnapshot, table: &TableSnapshot, key: &Fore
     check_referencing(db, table, key, 0, u64::MAX)
 }
 
+/// A foreign key between the tables of a snapshot.
+struct Reference<'a> {
+    key: &'a ForeignKeyDef,
+    referenced: &'a TableSnapshot,
+    index: &'a IndexSnapshot,
+    /// The referencing columns in the order of the index' columns.
+    columns: Vec<usize>,
+    /// The types of the index' columns.
+    types: Vec<DataType>,
+}
+
+/// What rows of a row group point at.
+struct Pointers {
+    /// The referencing columns, in the order of the index' columns.
+    values: Vec<ArrayRef>,
+    /// The same in the types of the index' columns; what does not fit is NULL.
+    probe: Vec<ArrayRef>,
+}
+
+impl<'a> Reference<'a> {
+    fn new(db: &'a DbSnapshot, key: &'a ForeignKeyDef) -> Result<Self> {
+        let referenced =
+            db.table(key.ref_table).ok_or_else(|| Error::internal("a referenced table is not there"))?;
+        let index = referenced
+            .index(key.ref_index)
+            .ok_or_else(|| Error::internal("a referenced index is not there"))?;
+        let columns = in_index_order(index.def(), key)?;
+        let types =
+            index.def().columns.iter().map(|c| referenced.def().columns[c.column].ty.data_type()).collect();
+        Ok(Self { key, referenced, index, columns, types })
+    }
+
+    /// Of the live rows of a group from `first` to before `end`; `None` when there are none.
+    fn pointers(&self, group: &RowGroup, first: u64, end: u64) -> Result<Option<Pointers>> {
+        let range = group.offsets_between(first, end);
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let mut values: Vec<ArrayRef> = (self.columns.iter())
+            .map(|c| Ok(group.column(*c)?.slice(range.start, range.len())))
+            .collect::<Result<_>>()?;
+        if let Some(mask) = group.live_mask() {
+            let mask = BooleanArray::new(mask.slice(range.start, range.len()), None);
+            values = values.iter().map(|v| Ok(compute::filter(v, &mask)?)).collect::<Result<_>>()?;
+        }
+        let probe = values.iter().zip(&self.types).map(|(v, t)| cast(v, t)).collect::<Result<Vec<_>>>()?;
+        Ok(Some(Pointers { values, probe }))
+    }
+
+    fn check(&self, table: &TableSnapshot, group: &RowGroup, first: u64, end: u64) -> Result<()> {
+        let Some(Pointers { values, probe }) = self.pointers(group, first, end)? else { return Ok(()) };
+        let nulls_added =
+            values.iter().zip(&probe).any(|(v, p)| v.logical_null_count() < p.logical_null_count());
+        let missing = if nulls_added { first_lost(&values, &probe) } else { None };
+        let Some(row) = missing.map_or_else(|| self.index.first_missing(&probe), |row| Ok(Some(row)))? else {
+            return Ok(());
+        };
+        // As the user wrote it: in the order of the constraint.
+        let place = |c: &usize| self.columns.iter().position(|x| x == c).map(|i| values[i].clone());
+        let in_order = self.key.columns.iter().map(place).collect::<Option<Vec<_>>>();
+        let in_order = in_order.ok_or_else(|| Error::internal("a foreign key has lost a column"))?;
+        let text = key_text(table.def(), &self.key.columns, &in_order, row)?;
+        let message = format!(
+            "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+            table.def().name,
+            self.key.name
+        );
+        Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
+            .with_detail(format!("Key {text} is not present in table \"{}\".", self.referenced.def().name))
+            .with_relation(&table.def().schema, &table.def().name)
+            .with_constraint(&self.key.name))
+    }
+}
+
+/// The row groups with rows from `first` on, in order.
+fn groups_from(table: &TableSnapshot, first: u64) -> Vec<&Arc<RowGroup>> {
+    // New rows are at the end.
+    let mut groups: Vec<_> =
+        table.row_groups().rev().take_while(|g| g.last_row_id() >= first).collect();
+    groups.reverse();
+    groups
+}
+
 /// Every row from `first` to before `end` has a row to point at, or a NULL.
 fn check_referencing(
     db: &DbSnapshot,
@@ -116,59 +200,26 @@ fn check_referencing(
     first: u64,
     end: u64,
 ) -> Result<()> {
-    let referenced =
-        db.table(key.ref_table).ok_or_else(|| Error::internal("a referenced table is not there"))?;
-    let index =
-        referenced.index(key.ref_index).ok_or_else(|| Error::internal("a referenced index is not there"))?;
-    let columns = in_index_order(index.def(), key)?;
-    let types: Vec<_> =
-        index.def().columns.iter().map(|c| referenced.def().columns[c.column].ty.data_type()).collect();
-    let check = |group: &Arc<RowGroup>| -> Result<()> {
-        let range = group.offsets_between(first, end);
-        if range.is_empty() {
-            return Ok(());
-        }
-        let mut values: Vec<ArrayRef> = columns
-            .iter()
-            .map(|c| Ok(group.column(*c)?.slice(range.start, range.len())))
-            .collect::<Result<_>>()?;
-        if let Some(mask) = group.live_mask() {
-            let mask = BooleanArray::new(mask.slice(range.start, range.len()), None);
-            values = values.iter().map(|v| Ok(compute::filter(v, &mask)?)).collect::<Result<_>>()?;
-        }
-        let probe = values.iter().zip(&types).map(|(v, t)| cast(v, t)).collect::<Result<Vec<_>>>()?;
-        let nulls_added =
-            values.iter().zip(&probe).any(|(v, p)| v.logical_null_count() < p.logical_null_count());
-        let missing = if nulls_added { first_lost(&values, &probe) } else { None };
-        let Some(row) = missing.map_or_else(|| index.first_missing(&probe), |row| Ok(Some(row)))? else {
-            return Ok(());
-        };
-        // As the user wrote it: in the order of the constraint.
-        let in_order: Vec<ArrayRef> = key
-            .columns
-            .iter()
-            .map(|c| columns.iter().position(|x| x == c).map(|i| values[i].clone()))
-            .collect::<Option<_>>()
-            .ok_or_else(|| Error::internal("a foreign key has lost a column"))?;
-        let text = key_text(table.def(), &key.columns, &in_order, row)?;
-        let message = format!(
-            "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
-            table.def().name,
-            key.name
-        );
-        Err(Error::new(SqlState::FOREIGN_KEY_VIOLATION, message)
-            .with_detail(format!("Key {text} is not present in table \"{}\".", referenced.def().name))
-            .with_relation(&table.def().schema, &table.def().name)
-            .with_constraint(&key.name))
-    };
-    // New rows are at the end.
-    let groups: Vec<&Arc<RowGroup>> =
-        table.row_groups().rev().take_while(|g| g.last_row_id() >= first).collect();
+    let reference = Reference::new(db, key)?;
+    let check = |group: &Arc<RowGroup>| reference.check(table, group, first, end);
+    let groups = groups_from(table, first);
     if groups.len() < 2 {
         return groups.into_iter().try_for_each(check);
     }
-    let ordered: Vec<&Arc<RowGroup>> = groups.into_iter().rev().collect();
-    crate::parallel::map(&ordered, |g| check(g)).map(|_| ())
+    crate::parallel::map(&groups, |g| check(g)).map(|_| ())
+}
+
+/// The keys that rows from `first` to before `end` point at: columns and types are those of the referenced index.
+pub(crate) fn pointed_at(
+    db: &DbSnapshot,
+    table: &TableSnapshot,
+    key: &ForeignKeyDef,
+    first: u64,
+    end: u64,
+) -> Result<Vec<Vec<ArrayRef>>> {
+    let reference = Reference::new(db, key)?;
+    let probes = groups_from(table, first).into_iter().map(|group| reference.pointers(group, first, end));
+    Ok(probes.collect::<Result<Vec<_>>>()?.into_iter().flatten().map(|p| p.probe).collect())
 }
 
 /// The referencing columns in the order of the referenced index' columns.
@@ -179,7 +230,7 @@ fn in_index_order(index: &IndexDef, key: &ForeignKeyDef) -> Result<Vec<usize>> {
 }
 
 /// The column as another type; what does not fit becomes NULL.
-fn cast(array: &ArrayRef, to: &arrow::datatypes::DataType) -> Result<ArrayRef> {
+fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
     let flat = seal::flattened(array)?;
     if flat.data_type() == to { Ok(flat) } else { Ok(compute::cast(&flat, to)?) }
 }

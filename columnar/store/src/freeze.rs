@@ -56,7 +56,7 @@ impl Store {
         let segment = write_segment(cold, def, &row_groups(table, groups)?)?;
         let rows = segment.reader.info().rows;
         let begin = || -> Result<Option<WriteTxn>> {
-            let mut txn = self.begin(wait)?;
+            let mut txn = self.begin_shared(wait)?;
             Ok(txn.swap_in(def.id, &segment)?.then_some(txn))
         };
         match begin() {

@@ -1,26 +1,27 @@
-//! The write lock: one transaction writes at a time.
+//! The write lock: who may write. Transactions write side by side, each holding the lock in shared mode and locks on the rows and
+//! keys that it touches; or one transaction holds it alone.
 //!
-//! Who waits either sleeps or awaits. The lock is handed to the first in the queue if that one awaits: it runs next on the
-//! thread that frees the lock. A sleeper takes long to wake, and the lock stays free meanwhile for whoever comes, until the
-//! sleeper has waited long: nobody starves.
+//! Everything is granted in order, at once or on the thread that makes room. Who waits either sleeps or awaits. Transactions
+//! that hold something and wait for each other in a circle are found when the circle would close: the last one gets 40P01.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use ahash::AHashMap;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use spg_types::{Error, Result, SqlState};
+
+use crate::row_lock::{Held, LockKey, Strength, Taken};
 
 /// How long who sleeps goes without looking whether it was cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
-/// Who has slept longer than this gets the lock before anybody else.
-const HAND_OVER_AFTER: Duration = Duration::from_millis(5);
 
-/// How to wait for the write lock.
+/// How to wait for a lock.
 #[derive(Clone, Debug, Default)]
 pub struct LockWait {
     /// `lock_timeout`; forever without one.
@@ -29,148 +30,359 @@ pub struct LockWait {
     pub cancelled: Option<Arc<AtomicBool>>,
 }
 
-#[derive(Default)]
-pub(crate) struct WriteLock {
-    queue: Mutex<Queue>,
-    /// The queue's length, to look at without its lock.
-    waiting: AtomicUsize,
+/// How a transaction writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Beside others, with locks on rows and keys.
+    Shared,
+    /// Alone.
+    Exclusive,
 }
 
 #[derive(Default)]
-struct Queue {
-    held: bool,
-    waiting: VecDeque<Arc<Waiter>>,
+pub(crate) struct WriteLock {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    transactions: u64,
+    /// The transactions that write side by side.
+    parties: AHashMap<u64, Party>,
+    /// The transaction that writes alone, and whether somebody waits for it.
+    alone: Option<(u64, Arc<AtomicBool>)>,
+    /// Who waits to be let in.
+    queue: VecDeque<Arc<Waiter>>,
+    held: Held,
+}
+
+#[derive(Default)]
+struct Party {
+    waits: Option<Waits>,
+    /// Who waits for its end.
+    waiters: Vec<Arc<Waiter>>,
+    /// Whether somebody does: to be seen without the lock.
+    is_waited_for: Arc<AtomicBool>,
+}
+
+/// What a transaction that holds something waits for.
+#[derive(Clone, Copy)]
+enum Waits {
+    End(u64),
+    /// To be alone: for the end of all others.
+    Others,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Entry(WriteMode),
+    Upgrade,
+    End(u64),
 }
 
 struct Waiter {
+    transaction: u64,
+    wants: Wants,
     since: Instant,
-    /// Sleeps; awaits otherwise. Set under the queue's lock.
-    sleeps: AtomicBool,
-    /// Set, under the queue's lock, by who hands the lock over.
+    /// Set under the state's lock.
     granted: AtomicBool,
     woken: Condvar,
     waker: Mutex<Option<Waker>>,
 }
 
-/// The held write lock; dropped, it is free or goes to who waits longest. May move between threads.
-pub(crate) struct WriteGuard(Arc<WriteLock>);
+/// The right to write, with the locks on rows and keys that were taken under it; given back when it is dropped. May move
+/// between threads.
+pub(crate) struct Permit {
+    lock: Arc<WriteLock>,
+    transaction: u64,
+    locked: Vec<LockKey>,
+    is_waited_for: Arc<AtomicBool>,
+}
 
-/// A place in the queue for the write lock. As a future it is ready when its turn has come; [`crate::Store::begin_turn`]
-/// then begins to write. Dropped, the place is given up.
+/// A place in the queue for the write lock, or the wait of a transaction for another one. As a future it is ready when its turn
+/// has come. Dropped, the place is given up.
 pub struct Turn {
     lock: Arc<WriteLock>,
     waiter: Arc<Waiter>,
-    /// The lock has gone over into a guard.
+    /// What was granted has an owner.
     taken: bool,
 }
 
-impl WriteGuard {
-    /// Whether others wait for it.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) > 0
+impl WriteLock {
+    /// Lets a transaction in if there is room, gives it a place in the queue otherwise.
+    pub(crate) fn turn(self: &Arc<Self>, mode: WriteMode) -> Turn {
+        let mut state = self.state.lock();
+        state.transactions += 1;
+        let waiter = Waiter::new(state.transactions, Wants::Entry(mode));
+        state.queue.push_back(waiter.clone());
+        let woken = state.let_in();
+        drop(state);
+        wake(woken);
+        Turn { lock: self.clone(), waiter, taken: false }
     }
 }
 
-impl Drop for WriteGuard {
-    fn drop(&mut self) {
-        let mut queue = self.0.queue.lock();
-        let Some(first) = queue.waiting.front().cloned() else {
-            queue.held = false;
-            return;
-        };
-        if !first.sleeps.load(Ordering::Relaxed) || first.since.elapsed() > HAND_OVER_AFTER {
-            first.granted.store(true, Ordering::Relaxed);
-            self.0.leave(&mut queue, &first);
-        } else {
-            queue.held = false;
+impl State {
+    /// Lets in whom there is room for, in order; who is to be woken.
+    fn let_in(&mut self) -> Vec<Arc<Waiter>> {
+        let mut woken = Vec::new();
+        while let Some(first) = self.queue.front() {
+            let number = first.transaction;
+            match first.wants {
+                _ if self.alone.is_some() => break,
+                Wants::Entry(WriteMode::Shared) => _ = self.parties.insert(number, Party::default()),
+                Wants::Entry(WriteMode::Exclusive) if self.parties.is_empty() => {
+                    self.alone = Some((number, Arc::default()));
+                }
+                Wants::Upgrade if self.parties.len() == 1 => {
+                    let party = self.parties.remove(&number).unwrap_or_default();
+                    self.alone = Some((number, party.is_waited_for));
+                }
+                _ => break,
+            }
+            first.granted.store(true, Ordering::Release);
+            woken.extend(self.queue.pop_front());
         }
-        drop(queue);
-        first.woken.notify_one();
-        if let Some(waker) = first.waker.lock().take() {
+        // Who is in hears that somebody waits to get in.
+        let waited_for = !self.queue.is_empty();
+        if let Some((_, is_waited_for)) = &self.alone {
+            is_waited_for.store(waited_for, Ordering::Relaxed);
+        }
+        for party in self.parties.values() {
+            party.is_waited_for.store(waited_for || !party.waiters.is_empty(), Ordering::Relaxed);
+        }
+        woken
+    }
+
+    /// Whether the transaction waits, directly or through others, for `end`.
+    fn waits_for(&self, mut transaction: u64, end: u64) -> bool {
+        for _ in 0..=self.parties.len() {
+            match self.parties.get(&transaction).and_then(|p| p.waits) {
+                Some(Waits::End(next)) if next == end => return true,
+                Some(Waits::End(next)) => transaction = next,
+                Some(Waits::Others) => return self.parties.contains_key(&end),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// Wakes who waits for a transaction.
+    fn wake_waiters(&mut self, mut waiters: Vec<Arc<Waiter>>, woken: &mut Vec<Arc<Waiter>>) {
+        for waiter in &waiters {
+            waiter.granted.store(true, Ordering::Release);
+            if let Some(party) = self.parties.get_mut(&waiter.transaction) {
+                party.waits = None;
+            }
+        }
+        woken.append(&mut waiters);
+    }
+
+    /// A transaction ends, its locks become free; who is to be woken.
+    fn end(&mut self, transaction: u64, locked: &[LockKey]) -> Vec<Arc<Waiter>> {
+        locked.iter().for_each(|key| self.held.release(transaction, *key));
+        let mut woken = Vec::new();
+        self.alone.take_if(|(number, _)| *number == transaction);
+        if let Some(party) = self.parties.remove(&transaction) {
+            self.wake_waiters(party.waiters, &mut woken);
+        }
+        woken.extend(self.let_in());
+        woken
+    }
+}
+
+/// Without the state's lock.
+fn wake(waiters: Vec<Arc<Waiter>>) {
+    for waiter in waiters {
+        waiter.woken.notify_one();
+        if let Some(waker) = waiter.waker.lock().take() {
             waker.wake();
         }
     }
 }
 
-impl WriteLock {
-    /// Takes the lock if it is free.
-    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<WriteGuard> {
-        let mut queue = self.queue.lock();
-        if std::mem::replace(&mut queue.held, true) { None } else { Some(WriteGuard(self.clone())) }
-    }
-
-    /// Takes the lock if it is free, a place in the queue otherwise.
-    pub(crate) fn turn(self: &Arc<Self>) -> Turn {
-        let mut queue = self.queue.lock();
-        let free = !std::mem::replace(&mut queue.held, true);
-        let waiter = Arc::new(Waiter {
+impl Waiter {
+    fn new(transaction: u64, wants: Wants) -> Arc<Self> {
+        Arc::new(Self {
+            transaction,
+            wants,
             since: Instant::now(),
-            sleeps: AtomicBool::new(false),
-            granted: AtomicBool::new(free),
+            granted: AtomicBool::new(false),
             woken: Condvar::new(),
             waker: Mutex::default(),
-        });
-        if !free {
-            queue.waiting.push_back(waiter.clone());
-            self.waiting.store(queue.waiting.len(), Ordering::Relaxed);
-        }
-        Turn { lock: self.clone(), waiter, taken: false }
+        })
+    }
+}
+
+impl Permit {
+    /// Whether others wait for its end.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.is_waited_for.load(Ordering::Relaxed)
     }
 
-    fn leave(&self, queue: &mut Queue, waiter: &Arc<Waiter>) {
-        queue.waiting.retain(|w| !Arc::ptr_eq(w, waiter));
-        self.waiting.store(queue.waiting.len(), Ordering::Relaxed);
+    /// How many locks it has: a mark for [`Permit::release_after`].
+    pub(crate) fn locks(&self) -> usize {
+        self.locked.len()
+    }
+
+    /// Locks rows and keys; whether one of them is new. The number of the transaction that has one otherwise: those before it
+    /// are locked.
+    pub(crate) fn lock(
+        &mut self,
+        keys: impl IntoIterator<Item = LockKey>,
+        strength: Strength,
+    ) -> std::result::Result<bool, u64> {
+        let mut new = false;
+        let mut state = self.lock.state.lock();
+        for key in keys {
+            match state.held.take(self.transaction, key, strength) {
+                Taken::New => {
+                    self.locked.push(key);
+                    new = true;
+                }
+                Taken::Had => {}
+                Taken::Busy(holder) => return Err(holder),
+            }
+        }
+        Ok(new)
+    }
+
+    /// Gives back the locks taken since there were `mark`, and wakes who may wait for them.
+    pub(crate) fn release_after(&mut self, mark: usize) {
+        if mark >= self.locked.len() {
+            return;
+        }
+        let mut state = self.lock.state.lock();
+        for key in self.locked.drain(mark..) {
+            state.held.release(self.transaction, key);
+        }
+        let waiters = state.parties.get_mut(&self.transaction).map(|p| std::mem::take(&mut p.waiters));
+        let mut woken = Vec::new();
+        state.wake_waiters(waiters.unwrap_or_default(), &mut woken);
+        drop(state);
+        wake(woken);
+    }
+
+    /// The wait for another transaction's end. 40P01 when that one waits for this.
+    pub(crate) fn turn_after(&self, holder: u64) -> Result<Turn> {
+        let mut guard = self.lock.state.lock();
+        let state = &mut *guard;
+        if state.waits_for(holder, self.transaction) {
+            return Err(deadlock(self.transaction, holder));
+        }
+        let waiter = Waiter::new(self.transaction, Wants::End(holder));
+        match state.parties.get_mut(&holder) {
+            Some(party) => {
+                party.waiters.push(waiter.clone());
+                party.is_waited_for.store(true, Ordering::Relaxed);
+                if let Some(own) = state.parties.get_mut(&self.transaction) {
+                    own.waits = Some(Waits::End(holder));
+                }
+            }
+            None => waiter.granted.store(true, Ordering::Release),
+        }
+        drop(guard);
+        Ok(Turn { lock: self.lock.clone(), waiter, taken: false })
+    }
+
+    /// The wait to write alone, before all who are not in yet. 40P01 when one that is in waits for this one, or to be alone itself.
+    pub(crate) fn upgrade_turn(&self) -> Result<Turn> {
+        self.upgrade(true)
+    }
+
+    /// As [`Permit::upgrade_turn`] for who goes on beside the others if it does not come soon: that closes no circle.
+    pub(crate) fn try_upgrade_turn(&self) -> Result<Turn> {
+        self.upgrade(false)
+    }
+
+    fn upgrade(&self, must: bool) -> Result<Turn> {
+        let mut state = self.lock.state.lock();
+        let waiter = Waiter::new(self.transaction, Wants::Upgrade);
+        if state.alone.as_ref().is_some_and(|(number, _)| *number == self.transaction) {
+            waiter.granted.store(true, Ordering::Release);
+            return Ok(Turn { lock: self.lock.clone(), waiter, taken: false });
+        }
+        let other = state.parties.iter().find(|(number, party)| {
+            **number != self.transaction
+                && (matches!(party.waits, Some(Waits::Others)) || state.waits_for(**number, self.transaction))
+        });
+        if let Some((other, _)) = other.filter(|_| must) {
+            return Err(deadlock(self.transaction, *other));
+        }
+        if must && let Some(own) = state.parties.get_mut(&self.transaction) {
+            own.waits = Some(Waits::Others);
+        }
+        state.queue.push_front(waiter.clone());
+        let woken = state.let_in();
+        drop(state);
+        wake(woken);
+        Ok(Turn { lock: self.lock.clone(), waiter, taken: false })
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let woken = self.lock.state.lock().end(self.transaction, &self.locked);
+        wake(woken);
     }
 }
 
 impl Turn {
-    /// Whether the lock is this one's.
+    /// Whether it has come.
     pub fn has_come(&self) -> bool {
-        self.waiter.granted.load(Ordering::Relaxed)
+        self.waiter.granted.load(Ordering::Acquire)
+    }
+
+    /// Whether it is the place of a transaction that has not begun to write.
+    pub fn is_entry(&self) -> bool {
+        matches!(self.waiter.wants, Wants::Entry(_))
     }
 
     /// Sleeps until the turn has come. 55P03 when `timeout` has passed since the place was taken, 57014 when cancelled.
-    pub(crate) fn wait(mut self, wait: &LockWait) -> Result<WriteGuard> {
+    pub fn sleep(&mut self, wait: &LockWait) -> Result<()> {
         let deadline = wait.timeout.map(|t| self.waiter.since + t);
-        let lock = self.lock.clone();
-        let mut queue = lock.queue.lock();
-        self.waiter.sleeps.store(true, Ordering::Relaxed);
-        loop {
-            if self.has_come() {
-                self.taken = true;
-                return Ok(WriteGuard(lock.clone()));
+        let mut state = self.lock.state.lock();
+        while !self.has_come() {
+            if wait.cancelled.as_ref().is_some_and(|c| c.load(Ordering::Relaxed)) {
+                let message = "canceling statement due to user request";
+                return Err(Error::new(SqlState::QUERY_CANCELED, message));
             }
-            if !std::mem::replace(&mut queue.held, true) {
-                lock.leave(&mut queue, &self.waiter);
-                self.taken = true;
-                return Ok(WriteGuard(lock.clone()));
+            if deadline.is_some_and(|d| d <= Instant::now()) {
+                let message = "canceling statement due to lock timeout";
+                return Err(Error::new(SqlState::LOCK_NOT_AVAILABLE, message));
             }
-            let given_up = if wait.cancelled.as_ref().is_some_and(|c| c.load(Ordering::Relaxed)) {
-                Some((SqlState::QUERY_CANCELED, "canceling statement due to user request"))
-            } else if deadline.is_some_and(|d| d <= Instant::now()) {
-                Some((SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout"))
-            } else {
-                None
-            };
-            if let Some((state, message)) = given_up {
-                // The queue's lock is free again when the turn is dropped.
-                drop(queue);
-                return Err(Error::new(state, message));
-            }
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            let pause = match (left, &wait.cancelled) {
-                (Some(left), Some(_)) => Some(left.min(CANCEL_CHECK)),
-                (Some(left), None) => Some(left),
-                (None, Some(_)) => Some(CANCEL_CHECK),
-                (None, None) => None,
-            };
-            match pause {
-                Some(pause) => {
-                    self.waiter.woken.wait_for(&mut queue, pause);
-                }
-                None => self.waiter.woken.wait(&mut queue),
-            }
+            self.pause(&mut state, deadline, wait.cancelled.is_some());
         }
+        Ok(())
+    }
+
+    fn pause(&self, state: &mut MutexGuard<'_, State>, deadline: Option<Instant>, cancellable: bool) {
+        let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+        let longest = cancellable.then_some(CANCEL_CHECK);
+        match left.into_iter().chain(longest).min() {
+            Some(pause) => _ = self.waiter.woken.wait_for(state, pause),
+            None => self.waiter.woken.wait(state),
+        }
+    }
+
+    /// The right that an entry gives, once it has come.
+    pub(crate) fn permit(mut self) -> Result<(Permit, WriteMode)> {
+        let Wants::Entry(mode) = self.waiter.wants else {
+            return Err(Error::internal("a wait for another transaction is no right to write"));
+        };
+        if !self.has_come() {
+            return Err(Error::internal("the turn to write has not come"));
+        }
+        self.taken = true;
+        let transaction = self.waiter.transaction;
+        let state = self.lock.state.lock();
+        let is_waited_for = match &state.alone {
+            Some((_, is_waited_for)) => is_waited_for.clone(),
+            None => state.parties.get(&transaction).map(|p| p.is_waited_for.clone()).unwrap_or_default(),
+        };
+        drop(state);
+        let lock = self.lock.clone();
+        Ok((Permit { lock, transaction, locked: Vec::new(), is_waited_for }, mode))
     }
 }
 
@@ -178,8 +390,8 @@ impl Future for Turn {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // Under the queue's lock, so that the turn cannot come between the look and the waker.
-        let _queue = self.lock.queue.lock();
+        // Under the state's lock, so that the turn cannot come between the look and the waker.
+        let _state = self.lock.state.lock();
         if self.has_come() {
             return Poll::Ready(());
         }
@@ -193,56 +405,156 @@ impl Drop for Turn {
         if self.taken {
             return;
         }
-        let mut queue = self.lock.queue.lock();
-        if self.has_come() {
-            drop(queue);
-            drop(WriteGuard(self.lock.clone()));
-        } else {
-            self.lock.leave(&mut queue, &self.waiter);
-        }
+        let mut guard = self.lock.state.lock();
+        let state = &mut *guard;
+        let number = self.waiter.transaction;
+        let woken = match self.waiter.wants {
+            Wants::Entry(_) if self.has_come() => state.end(number, &[]),
+            // What was granted to a transaction that is in stays with it.
+            _ if self.has_come() => Vec::new(),
+            wants => {
+                state.queue.retain(|w| !Arc::ptr_eq(w, &self.waiter));
+                if let Wants::End(holder) = wants
+                    && let Some(party) = state.parties.get_mut(&holder)
+                {
+                    party.waiters.retain(|w| !Arc::ptr_eq(w, &self.waiter));
+                }
+                if let Some(own) = state.parties.get_mut(&number) {
+                    own.waits = None;
+                }
+                state.let_in()
+            }
+        };
+        drop(guard);
+        wake(woken);
     }
+}
+
+fn deadlock(transaction: u64, other: u64) -> Error {
+    Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+        .with_detail(format!("Transaction {transaction} waits for transaction {other}, which waits for it."))
+        .with_hint("Roll back and try again.")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spg_types::TableId;
 
     fn poll(turn: &mut Turn) -> bool {
         Pin::new(turn).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    #[test]
-    fn turns_come_in_order_and_can_be_given_up() {
-        let lock = Arc::new(WriteLock::default());
-        let guard = lock.try_acquire().unwrap();
-        assert!(!guard.is_waited_for());
-        let mut turns: Vec<Turn> = (0..3).map(|_| lock.turn()).collect();
-        assert!(guard.is_waited_for() && lock.try_acquire().is_none());
-        assert!(turns.iter_mut().all(|t| !poll(t)));
-        drop(guard);
-        assert_eq!(turns.iter_mut().map(poll).collect::<Vec<_>>(), [true, false, false]);
-        // The first is given up before it is used, the second before it has come.
-        drop(turns.drain(..2));
-        assert!(poll(&mut turns[0]));
-        let guard = turns.remove(0).wait(&LockWait::default()).unwrap();
-        assert!(lock.try_acquire().is_none());
-        drop(guard);
-        assert!(lock.try_acquire().is_some());
+    fn enter(lock: &Arc<WriteLock>, mode: WriteMode) -> Permit {
+        let mut turn = lock.turn(mode);
+        turn.sleep(&LockWait { timeout: Some(Duration::ZERO), cancelled: None }).unwrap();
+        turn.permit().unwrap().0
+    }
+
+    fn row(n: u64) -> [LockKey; 1] {
+        [LockKey::Row(TableId(1), n)]
     }
 
     #[test]
-    fn the_time_counts_from_the_place() {
+    fn turns_come_in_order_and_can_be_given_up() {
         let lock = Arc::new(WriteLock::default());
-        let guard = lock.try_acquire().unwrap();
-        let turn = lock.turn();
+        let alone = enter(&lock, WriteMode::Exclusive);
+        let modes = [WriteMode::Exclusive, WriteMode::Shared, WriteMode::Shared, WriteMode::Exclusive];
+        let mut turns: Vec<Turn> = modes.iter().map(|mode| lock.turn(*mode)).collect();
+        assert!(turns.iter_mut().all(|t| !poll(t)));
+        drop(alone);
+        assert_eq!(turns.iter_mut().map(poll).collect::<Vec<_>>(), [true, false, false, false]);
+        // Given up before it is used.
+        drop(turns.remove(0));
+        assert_eq!(turns.iter_mut().map(poll).collect::<Vec<_>>(), [true, true, false]);
+        let (first, _) = turns.remove(0).permit().unwrap();
+        assert!(first.is_waited_for(), "somebody wants to be alone");
+        assert!(!lock.turn(WriteMode::Shared).has_come(), "nobody overtakes");
+        drop(turns.remove(0));
+        assert!(!poll(&mut turns[0]));
+        drop(first);
+        assert!(poll(&mut turns[0]));
+        drop(turns);
+        enter(&lock, WriteMode::Exclusive);
+    }
+
+    #[test]
+    fn waits_end_by_time_and_by_cancel() {
+        let lock = Arc::new(WriteLock::default());
+        let held = enter(&lock, WriteMode::Shared);
         let wait = LockWait { timeout: Some(Duration::ZERO), cancelled: None };
-        let error = turn.wait(&wait).map(|_| ()).unwrap_err();
+        let error = lock.turn(WriteMode::Exclusive).sleep(&wait).unwrap_err();
         assert_eq!(error.state(), SqlState::LOCK_NOT_AVAILABLE);
         let cancelled = LockWait { timeout: None, cancelled: Some(Arc::new(true.into())) };
-        let error = lock.turn().wait(&cancelled).map(|_| ()).unwrap_err();
+        let error = lock.turn(WriteMode::Exclusive).sleep(&cancelled).unwrap_err();
         assert_eq!(error.state(), SqlState::QUERY_CANCELED);
-        drop(guard);
-        assert!(lock.try_acquire().is_some());
+        assert!(!held.is_waited_for());
+    }
+
+    #[test]
+    fn rows_are_waited_for_until_their_holder_ends_or_goes_back() {
+        let lock = Arc::new(WriteLock::default());
+        let mut a = enter(&lock, WriteMode::Shared);
+        let mut b = enter(&lock, WriteMode::Shared);
+        assert_eq!(a.lock(row(1), Strength::Exclusive), Ok(true));
+        assert_eq!(a.lock(row(1), Strength::Exclusive), Ok(false));
+        let mark = a.locks();
+        a.lock(row(2), Strength::Exclusive).unwrap();
+        let holder = b.lock(row(2), Strength::Exclusive).unwrap_err();
+        let mut turn = b.turn_after(holder).unwrap();
+        assert!(!poll(&mut turn) && a.is_waited_for());
+        a.release_after(mark);
+        assert!(poll(&mut turn));
+        b.lock(row(2), Strength::Exclusive).unwrap();
+        let holder = b.lock(row(1), Strength::Exclusive).unwrap_err();
+        let mut turn = b.turn_after(holder).unwrap();
+        drop(a);
+        assert!(poll(&mut turn));
+        assert_eq!(b.lock(row(1), Strength::Exclusive), Ok(true));
+        drop(b);
+        assert_eq!(lock.state.lock().held.len(), 0);
+    }
+
+    #[test]
+    fn who_would_close_a_circle_is_told() {
+        let lock = Arc::new(WriteLock::default());
+        let mut parties: Vec<Permit> = (0..3).map(|_| enter(&lock, WriteMode::Shared)).collect();
+        for (i, p) in parties.iter_mut().enumerate() {
+            p.lock(row(i as u64), Strength::Exclusive).unwrap();
+        }
+        let holder = |parties: &mut Vec<Permit>, i: usize, n: u64| {
+            parties[i].lock(row(n), Strength::Exclusive).unwrap_err()
+        };
+        let holders: Vec<u64> = (0..3).map(|i| holder(&mut parties, i, (i as u64 + 1) % 3)).collect();
+        let first = parties[0].turn_after(holders[0]).unwrap();
+        let _second = parties[1].turn_after(holders[1]).unwrap();
+        let deadlock = parties[2].turn_after(holders[2]).err().unwrap();
+        assert_eq!(deadlock.state(), SqlState::DEADLOCK_DETECTED);
+        assert!(parties[2].upgrade_turn().is_err(), "the others wait for it");
+        drop(first);
+        // Nobody waits for the first any more, which waits for nobody: the third may wait for it.
+        parties[2].turn_after(holders[2]).unwrap();
+    }
+
+    #[test]
+    fn one_of_many_becomes_alone_when_the_others_have_ended() {
+        let lock = Arc::new(WriteLock::default());
+        let a = enter(&lock, WriteMode::Shared);
+        let b = enter(&lock, WriteMode::Shared);
+        let next = lock.turn(WriteMode::Shared);
+        assert!(next.has_come());
+        drop(next);
+        let mut alone = a.upgrade_turn().unwrap();
+        assert!(!poll(&mut alone) && b.is_waited_for());
+        assert!(b.upgrade_turn().is_err(), "two that want to be alone wait for each other");
+        let mut later = lock.turn(WriteMode::Shared);
+        assert!(!poll(&mut later));
+        drop(b);
+        assert!(poll(&mut alone) && !poll(&mut later));
+        drop(alone);
+        assert!(!poll(&mut later), "what was granted stays");
+        drop(a);
+        assert!(poll(&mut later));
     }
 
     #[test]
@@ -254,7 +566,9 @@ mod tests {
                 let (lock, count) = (lock.clone(), count.clone());
                 std::thread::spawn(move || {
                     for _ in 0..500 {
-                        let _guard = lock.turn().wait(&LockWait::default()).unwrap();
+                        let mut turn = lock.turn(WriteMode::Exclusive);
+                        turn.sleep(&LockWait::default()).unwrap();
+                        let _permit = turn.permit().unwrap();
                         let seen = *count.lock();
                         std::thread::yield_now();
                         *count.lock() = seen + 1;
@@ -264,6 +578,5 @@ mod tests {
             .collect();
         threads.into_iter().for_each(|t| t.join().unwrap());
         assert_eq!(*count.lock(), 2000);
-        assert!(lock.try_acquire().is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! The store: an open database, its two pointers, its one writer.
+//! The store: an open database, its two pointers, the way in for writers.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
 use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
 use spg_types::{Error, Result, SqlState};
 use spg_vfs::{LockGuard, Vfs, parent_dir, replace_file};
 use spg_wal::{Log, Ops, Recovery, TeeOptions};
@@ -17,7 +18,7 @@ use crate::cold_tier::{ColdTier, TierOptions};
 use crate::db_file::{self, CatalogImage, CheckpointRef, DATABASE, DbFile, Identity};
 use crate::files::Files;
 use crate::load::{Loaded, load};
-use crate::lock::{LockWait, Turn, WriteGuard, WriteLock};
+use crate::lock::{LockWait, Permit, Turn, WriteLock, WriteMode};
 use crate::parallel;
 use crate::pending::PendingCommit;
 use crate::recover::{self, Replayed};
@@ -51,6 +52,8 @@ pub struct Store {
     /// What readers see: synced.
     published: Arc<ArcSwap<DbSnapshot>>,
     lock: Arc<WriteLock>,
+    /// Held while a commit is laid on the head and queued for the log.
+    committing: Mutex<()>,
     log: OnceLock<Log>,
     checkpoints: OnceLock<Checkpoints>,
     cold: OnceLock<ColdTier>,
@@ -216,6 +219,7 @@ impl Store {
             head: Arc::new(ArcSwap::from_pointee(snapshot.clone())),
             published: Arc::new(ArcSwap::from_pointee(snapshot)),
             lock: Arc::default(),
+            committing: Mutex::default(),
             log: OnceLock::new(),
             checkpoints: OnceLock::new(),
             cold: OnceLock::new(),
@@ -232,48 +236,50 @@ impl Store {
         self.published.load_full()
     }
 
-    /// Begins to write on top of the newest state, waiting for the writer before. 55P03, 57014; the log's error when it has
+    /// Begins to write alone on top of the newest state, waiting for all who write. 55P03, 57014; the log's error when it has
     /// failed and the database is read-only.
     pub fn begin(self: &Arc<Self>, wait: &LockWait) -> Result<WriteTxn> {
-        self.begin_turn(self.turn()?, None, wait)
+        self.begin_turn(self.turn(WriteMode::Exclusive)?, None, wait)
+    }
+
+    /// Begins to write beside others. Only rows are changed so, and what is in the way of others is told by
+    /// [`WriteTxn::retry`]. As [`Store::begin`] otherwise.
+    pub fn begin_shared(self: &Arc<Self>, wait: &LockWait) -> Result<WriteTxn> {
+        self.begin_turn(self.turn(WriteMode::Shared)?, None, wait)
     }
 
     /// A place in the queue of those who want to write, for who cannot sleep. The log's error when it has failed.
-    pub fn turn(&self) -> Result<Turn> {
+    pub fn turn(&self, mode: WriteMode) -> Result<Turn> {
         self.read_only()?;
-        Ok(self.lock.turn())
+        Ok(self.lock.turn(mode))
     }
 
-    /// As [`Store::begin`] or, with a snapshot, [`Store::begin_on`] for who has a place in the queue; waits if its turn has
-    /// not come.
+    /// As [`Store::begin`] or [`Store::begin_shared`] for who has a place in the queue; waits if its turn has not come. With a
+    /// snapshot, the transaction goes on reading that one, with its own changes, while it writes alone on top of the newest
+    /// state. What it changes must not have been changed since: 40001.
     pub fn begin_turn(
         self: &Arc<Self>,
-        turn: Turn,
+        mut turn: Turn,
         on: Option<&Arc<DbSnapshot>>,
         wait: &LockWait,
     ) -> Result<WriteTxn> {
-        let guard = turn.wait(wait)?;
-        self.begin_with(guard, on)
-    }
-
-    /// As [`Store::begin`] if no other transaction writes, `None` otherwise: never waits.
-    pub fn try_begin(self: &Arc<Self>) -> Result<Option<WriteTxn>> {
-        self.read_only()?;
-        self.lock.try_acquire().map(|guard| self.begin_with(guard, None)).transpose()
-    }
-
-    /// As [`Store::begin`], for a transaction that reads an older snapshot: it goes on reading that one, with its own changes,
-    /// while it writes on top of the newest state. What it changes must not have been changed since: 40001.
-    pub fn begin_on(self: &Arc<Self>, snapshot: &Arc<DbSnapshot>, wait: &LockWait) -> Result<WriteTxn> {
-        self.begin_turn(self.turn()?, Some(snapshot), wait)
-    }
-
-    fn begin_with(self: &Arc<Self>, guard: WriteGuard, on: Option<&Arc<DbSnapshot>>) -> Result<WriteTxn> {
+        turn.sleep(wait)?;
+        let permit: (Permit, WriteMode) = turn.permit()?;
         // Before the head is read: a failure in between is noticed at commit.
         let generation = self.log().map(Log::generation).transpose()?;
-        let head = self.head.load_full();
+        let head = self.head();
         let view = on.filter(|snapshot| snapshot.commit_no() != head.commit_no()).cloned();
-        Ok(WriteTxn::new(self.clone(), head, view, generation, guard))
+        Ok(WriteTxn::new(self.clone(), head, view, generation, permit))
+    }
+
+    /// What the next commit builds on.
+    pub(crate) fn head(&self) -> Arc<DbSnapshot> {
+        self.head.load_full()
+    }
+
+    /// Commits follow one another: held from the look at the head to the new head.
+    pub(crate) fn commit_lock(&self) -> MutexGuard<'_, ()> {
+        self.committing.lock()
     }
 
     fn read_only(&self) -> Result<()> {
@@ -328,13 +334,13 @@ impl Store {
         self.transactions.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Under the write lock, without a log.
+    /// Under the commit lock, without a log.
     pub(crate) fn publish_unlogged(&self, draft: Arc<DbSnapshot>) {
         self.head.store(draft.clone());
         self.published.store(draft);
     }
 
-    /// Under the write lock: queues the commit and lets the next writer build on it.
+    /// Under the commit lock: queues the commit and lets the next one build on it.
     pub(crate) fn log_commit(
         &self,
         generation: u64,

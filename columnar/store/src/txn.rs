@@ -1,4 +1,5 @@
-//! A write transaction: a draft of the next snapshot, and the operations that lead to it.
+//! A write transaction: a draft of the next snapshot, and the operations that lead to it. It writes alone, as told here, or
+//! beside others: see `shared`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,40 +14,46 @@ use crate::batch_codec::write_batch;
 use crate::codec::Writer;
 use crate::cold::Segment;
 use crate::constraint::{Touched, check_statement, check_unique, check_whole_key, duplicate_key};
-use crate::lock::WriteGuard;
+use crate::index::layout::SortedKeys;
+use crate::lock::{Permit, WriteMode};
 use crate::op::{Op, SegmentRef};
 use crate::pending::PendingCommit;
 use crate::prepare::{PreparedBatch, check_columns, prepare};
 use crate::row_group::ROW_GROUP_ROWS;
 use crate::seal::{self, SEALED_ROWS_MIN};
+use crate::shared::{Before, Body, Shared};
 use crate::snapshot::DbSnapshot;
 use crate::store::Store;
-use crate::table::Batch;
+use crate::table::{Batch, TableSnapshot};
 
 /// Operations wait in memory until they take this much, then go ahead into the log.
 const STREAM_BYTES: usize = 256 << 10;
 
-/// The one transaction that writes. It holds the write lock; dropped without [`WriteTxn::commit`], it is rolled back.
+/// A transaction that writes. It holds the write lock; dropped without [`WriteTxn::commit`], it is rolled back.
 pub struct WriteTxn {
-    store: Arc<Store>,
-    draft: Arc<DbSnapshot>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) draft: Arc<DbSnapshot>,
     /// What the transaction reads where that is not the draft: the older snapshot it began to read with, and its own
     /// changes on top of it.
     view: Option<Arc<DbSnapshot>>,
-    log: Option<TxnLog>,
+    pub(crate) log: Option<TxnLog>,
     /// What the current statement has done, for [`WriteTxn::end_statement`].
-    touched: Vec<Touched>,
+    pub(crate) touched: Vec<Touched>,
     /// Whether anything has been changed.
     changed: bool,
+    /// While it writes beside others.
+    pub(crate) shared: Option<Box<Shared>>,
+    /// Of the time when it wrote beside others.
+    pub(crate) before: Option<Before>,
     /// Last, so that everything is settled before the next writer begins.
-    guard: Option<WriteGuard>,
+    pub(crate) permit: Option<Permit>,
 }
 
 /// What the transaction has for the log.
-struct TxnLog {
+pub(crate) struct TxnLog {
     transaction: u64,
     generation: u64,
-    ops: Ops,
+    pub(crate) ops: Ops,
     /// Operations that are in the log already.
     streamed: u64,
     /// Whether anything has been streamed, counting or not.
@@ -61,6 +68,8 @@ pub struct Savepoint {
     ops: u64,
     touched: usize,
     changed: bool,
+    locks: usize,
+    shared: bool,
 }
 
 impl WriteTxn {
@@ -69,7 +78,7 @@ impl WriteTxn {
         draft: Arc<DbSnapshot>,
         view: Option<Arc<DbSnapshot>>,
         generation: Option<u64>,
-        guard: WriteGuard,
+        (permit, mode): (Permit, WriteMode),
     ) -> Self {
         let log = generation.map(|generation| TxnLog {
             transaction: store.next_transaction(),
@@ -78,7 +87,18 @@ impl WriteTxn {
             streamed: 0,
             has_streamed: false,
         });
-        Self { store, draft, view, log, touched: Vec::new(), changed: false, guard: Some(guard) }
+        let shared = (mode == WriteMode::Shared).then(|| Box::new(Shared::new(draft.clone())));
+        Self {
+            store,
+            draft,
+            view,
+            log,
+            touched: Vec::new(),
+            changed: false,
+            shared,
+            before: None,
+            permit: Some(permit),
+        }
     }
 
     /// The database as this transaction sees it, its own changes included.
@@ -86,9 +106,9 @@ impl WriteTxn {
         self.view.as_ref().unwrap_or(&self.draft).clone()
     }
 
-    /// Whether others wait to write.
+    /// Whether others wait for its end.
     pub fn is_waited_for(&self) -> bool {
-        self.guard.as_ref().is_some_and(WriteGuard::is_waited_for)
+        self.permit.as_ref().is_some_and(Permit::is_waited_for)
     }
 
     /// Whether a commit would change anything.
@@ -101,6 +121,7 @@ impl WriteTxn {
     pub fn append(&mut self, table: TableId, columns: Vec<ArrayRef>) -> Result<Range<u64>> {
         self.check_same_table(table)?;
         let len = check_columns(self.draft_table(table)?.def(), &columns)?;
+        self.count_rows(len)?;
         let mut ids: Option<Range<u64>> = None;
         let mut start = 0;
         while start < len {
@@ -108,7 +129,7 @@ impl WriteTxn {
             let piece = columns.iter().map(|c| c.slice(start, n)).collect();
             let added = if n >= SEALED_ROWS_MIN {
                 let prepared = prepare(self.draft_table(table)?.def(), piece, self.log.is_some())?;
-                self.append_prepared(table, prepared)?
+                self.add_prepared(table, prepared)?
             } else {
                 self.append_small(table, piece, n)?
             };
@@ -131,34 +152,59 @@ impl WriteTxn {
     fn append_small(&mut self, table: TableId, columns: Vec<ArrayRef>, len: usize) -> Result<Range<u64>> {
         let columns =
             columns.iter().map(|c| Ok(seal::compacted(seal::flattened(c)?))).collect::<Result<Vec<_>>>()?;
-        let snapshot = self.draft_table(table)?;
+        let snapshot = self.draft_table(table)?.clone();
         let mut keys = Vec::with_capacity(snapshot.indexes().len());
         for index in snapshot.indexes() {
-            let sorted = index.layout().encode(&index.key_columns(&columns))?.sorted();
-            if index.def().unique
-                && let Some(row) = index.duplicate(&sorted)?
-            {
-                return Err(duplicate_key(snapshot.def(), index.def(), &columns, row)?);
-            }
-            keys.push(sorted);
+            keys.push(index.layout().encode(&index.key_columns(&columns))?.sorted());
         }
+        self.check_keys(&snapshot, &columns, &keys.iter().collect::<Vec<_>>())?;
         let first = snapshot.allocate_row_ids(len);
-        let def = snapshot.def().clone();
         let op = Op::Append { table, first_row_id: first };
-        if let Some(log) = &mut self.log {
+        let batch = Batch { columns, len, sealed: false, stats: None, keys };
+        if self.log.is_some() {
             let mut w = Writer::default();
-            op.encode(&mut w)?;
-            write_batch(&mut w, &def, &columns, len)?;
-            log.ops.push(&w.0)?;
+            if self.shared.is_none() {
+                op.encode(&mut w)?;
+            }
+            write_batch(&mut w, snapshot.def(), &batch.columns, len)?;
+            match (&self.shared, &mut self.log) {
+                (None, Some(log)) => log.ops.push(&w.0)?,
+                _ => self.note_change(table, &op, Some(&batch), Body::Small(w.0.into())),
+            }
+        } else {
+            self.note_change(table, &op, Some(&batch), Body::none());
         }
-        self.apply(op, Some(Batch { columns, len, sealed: false, stats: None, keys }))?;
+        drop(snapshot);
+        self.apply(op, Some(batch))?;
         self.appended(table, first..first + len as u64)
     }
 
+    /// Locks the keys of new rows where others write too, and finds those that are there already. 23505.
+    fn check_keys(
+        &mut self,
+        table: &TableSnapshot,
+        columns: &[ArrayRef],
+        keys: &[&SortedKeys],
+    ) -> Result<()> {
+        self.lock_new_keys(table.def().id, keys)?;
+        for (index, keys) in table.indexes().iter().zip(keys).filter(|(i, _)| i.def().unique) {
+            if let Some(row) = index.duplicate(keys)? {
+                let error = duplicate_key(table.def(), index.def(), columns, row)?;
+                return Err(self.judged(error));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a batch that [`crate::prepare_batch`] has made for this table. As [`WriteTxn::append`] otherwise.
-    pub fn append_prepared(&mut self, table: TableId, mut batch: PreparedBatch) -> Result<Range<u64>> {
+    pub fn append_prepared(&mut self, table: TableId, batch: PreparedBatch) -> Result<Range<u64>> {
         self.check_same_table(table)?;
-        let snapshot = self.draft_table(table)?;
+        self.count_rows(batch.len())?;
+        self.add_prepared(table, batch)
+    }
+
+    fn add_prepared(&mut self, table: TableId, mut batch: PreparedBatch) -> Result<Range<u64>> {
+        let snapshot = self.draft_table(table)?.clone();
         if batch.is_empty() {
             return Ok(0..0);
         }
@@ -167,29 +213,32 @@ impl WriteTxn {
         let columns: Vec<Vec<usize>> =
             snapshot.indexes().iter().map(|i| i.def().columns.iter().map(|c| c.column).collect()).collect();
         batch.refresh_keys(&layouts, &columns)?;
-        for (index, (_, keys)) in snapshot.indexes().iter().zip(&batch.keys).filter(|(i, _)| i.def().unique) {
-            if let Some(row) = index.duplicate(keys)? {
-                return Err(duplicate_key(snapshot.def(), index.def(), &batch.columns, row)?);
-            }
-        }
+        self.check_keys(&snapshot, &batch.columns, &batch.keys.iter().map(|(_, k)| k).collect::<Vec<_>>())?;
         let first = snapshot.allocate_row_ids(batch.len());
-        let def = snapshot.def().clone();
         let end = first + batch.len() as u64;
         let op = Op::Append { table, first_row_id: first };
-        if let Some(log) = &mut self.log {
-            let mut head = Writer::default();
-            op.encode(&mut head)?;
-            let body = match batch.body.take() {
-                Some(body) => body,
-                None => {
-                    let mut w = Writer::default();
-                    write_batch(&mut w, &def, &batch.columns, batch.len())?;
-                    spg_wal::OpBody::new(w.0)
-                }
-            };
-            log.ops.push_with_body(&head.0, body)?;
+        let body = match (&self.log, batch.body.take()) {
+            (Some(_), None) => {
+                let mut w = Writer::default();
+                write_batch(&mut w, snapshot.def(), &batch.columns, batch.len())?;
+                Some(spg_wal::OpBody::new(w.0))
+            }
+            (_, body) => body,
+        };
+        drop(snapshot);
+        let batch = batch.into_batch();
+        match (&self.shared, &mut self.log, body) {
+            (None, Some(log), Some(body)) => {
+                let mut head = Writer::default();
+                op.encode(&mut head)?;
+                log.ops.push_with_body(&head.0, body)?;
+            }
+            (Some(_), _, body) => {
+                self.note_change(table, &op, Some(&batch), body.map_or_else(Body::none, Body::Large));
+            }
+            _ => {}
         }
-        self.apply(op, Some(batch.into_batch()))?;
+        self.apply(op, Some(batch))?;
         self.appended(table, first..end)
     }
 
@@ -215,6 +264,8 @@ impl WriteTxn {
         let mut row_ids = row_ids.to_vec();
         row_ids.sort_unstable();
         row_ids.dedup();
+        self.count_rows(row_ids.len())?;
+        self.lock_rows(table, &row_ids)?;
         let mut columns: Vec<usize> = Vec::new();
         for (referencing, i) in self.draft.referencing(table) {
             columns.extend(referencing.foreign_keys.get(i).iter().flat_map(|k| &k.ref_columns));
@@ -232,8 +283,9 @@ impl WriteTxn {
 
     /// Checks the foreign keys that the statement may have broken. 23503.
     pub fn end_statement(&mut self) -> Result<()> {
+        self.lock_references()?;
         let touched = std::mem::take(&mut self.touched);
-        check_statement(&self.draft, &touched)
+        check_statement(&self.draft, &touched).map_err(|error| self.judged(error))
     }
 
     /// 40001 when one of the rows, found in the older snapshot that this transaction reads, has been changed or deleted
@@ -260,22 +312,38 @@ impl WriteTxn {
 
     /// The current state, to go back to.
     pub fn savepoint(&self) -> Savepoint {
-        let ops = self.log.as_ref().map_or(0, |log| log.streamed + log.ops.count());
+        let ops = match (&self.shared, &self.log) {
+            (Some(shared), _) => shared.changes() as u64,
+            (None, log) => log.as_ref().map_or(0, |log| log.streamed + log.ops.count()),
+        };
         Savepoint {
             draft: self.draft.clone(),
             view: self.view.clone(),
             ops,
             touched: self.touched.len(),
             changed: self.changed,
+            locks: self.permit.as_ref().map_or(0, Permit::locks),
+            shared: self.shared.is_some(),
         }
     }
 
     /// Undoes everything since a savepoint of this transaction, which stays good. 53100 or 58030 when the log has failed.
     pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
-        self.draft = savepoint.draft.clone();
-        self.view = savepoint.view.clone();
         self.touched.truncate(savepoint.touched);
         self.changed = savepoint.changed;
+        if let Some(shared) = &mut self.shared {
+            shared.truncate(savepoint.ops as usize, &mut self.draft);
+            if let Some(permit) = &mut self.permit {
+                permit.release_after(savepoint.locks);
+            }
+            return Ok(());
+        }
+        self.draft = match &self.before {
+            // It wrote beside others then: what they have committed since stays.
+            Some(before) if savepoint.shared => before.state(savepoint.ops as usize, self.store.numbers())?,
+            _ => savepoint.draft.clone(),
+        };
+        self.view = savepoint.view.clone();
         let Some(log) = &mut self.log else { return Ok(()) };
         if savepoint.ops >= log.streamed {
             log.ops.truncate(savepoint.ops - log.streamed);
@@ -413,7 +481,13 @@ impl WriteTxn {
             return Ok(false);
         }
         let segment = SegmentRef { id: segment.id(), root: segment.root, open: Some(segment.clone()) };
-        self.change(Op::SwapIn { table, segment })?;
+        let op = Op::SwapIn { table, segment };
+        if self.shared.is_some() {
+            self.changed = true;
+            self.note_late_change(table, op);
+        } else {
+            self.change(op)?;
+        }
         Ok(true)
     }
 
@@ -454,13 +528,15 @@ impl WriteTxn {
         self.end_statement()?;
         if !self.changed {
             let generation = self.log.as_ref().map(|log| log.generation);
-            self.guard = None;
+            self.permit = None;
             return self.store.wait_for_base(&self.draft, generation);
         }
+        let store = self.store.clone();
+        let _committing = store.commit_lock();
+        self.settle()?;
         Arc::make_mut(&mut self.draft).commit_no += 1;
         let Some(log) = &mut self.log else {
             self.store.publish_unlogged(self.draft.clone());
-            self.guard = None;
             return Ok(PendingCommit::ready());
         };
         let ops = std::mem::take(&mut log.ops);
@@ -475,7 +551,7 @@ impl WriteTxn {
     /// Undoes everything. The same as dropping it.
     pub fn rollback(self) {}
 
-    fn draft_table(&self, table: TableId) -> Result<&Arc<crate::TableSnapshot>> {
+    pub(crate) fn draft_table(&self, table: TableId) -> Result<&Arc<crate::TableSnapshot>> {
         self.draft
             .table(table)
             .ok_or_else(|| Error::internal(format!("there is no table with id {}", table.0)))
@@ -483,7 +559,12 @@ impl WriteTxn {
 
     /// Logs and applies an operation.
     fn change(&mut self, op: Op) -> Result<()> {
-        if let Some(log) = &mut self.log {
+        if self.shared.is_some() {
+            let Op::Delete { table, .. } = op else {
+                return Err(Error::internal("a change of the catalog needs the write lock alone"));
+            };
+            self.note_change(table, &op, None, Body::none());
+        } else if let Some(log) = &mut self.log {
             let mut w = Writer::default();
             op.encode(&mut w)?;
             log.ops.push(&w.0)?;

@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, Int64Array};
 use common::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use spg_store::{DbSnapshot, LockWait, PendingCommit, Store};
+use spg_store::{DbSnapshot, LockWait, PendingCommit, Store, WriteMode};
 use spg_types::{Result, SqlState, SqlType, TableId, def};
 use spg_vfs::{Fault, FaultVfs, Vfs};
 
@@ -279,7 +279,6 @@ fn a_failed_sync_makes_the_database_read_only() {
 fn the_write_lock_is_waited_for_with_a_limit() {
     let store = Store::in_memory().unwrap();
     let held = begin(&store);
-    assert!(store.try_begin().unwrap().is_none());
     let wait = LockWait { timeout: Some(Duration::from_millis(20)), cancelled: None };
     assert_eq!(store.begin(&wait).err().unwrap().state(), SqlState::LOCK_NOT_AVAILABLE);
     let cancelled = Arc::new(AtomicBool::new(false));
@@ -293,10 +292,11 @@ fn the_write_lock_is_waited_for_with_a_limit() {
     });
     drop(held);
     let old = store.published();
-    let mut txn = store.try_begin().unwrap().unwrap();
+    let mut txn = begin(&store);
     txn.create_table(items("t")).unwrap();
     txn.commit().unwrap().wait().unwrap();
-    let stale = store.begin_on(&old, &LockWait::default()).unwrap();
+    let turn = store.turn(WriteMode::Exclusive).unwrap();
+    let stale = store.begin_turn(turn, Some(&old), &LockWait::default()).unwrap();
     assert_eq!(stale.snapshot().commit_no(), old.commit_no());
 }
 

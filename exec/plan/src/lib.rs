@@ -18,6 +18,6 @@ pub use explain::explain_plan;
 pub use node::{
     AggregateCall, CteId, Frame, FrameBound, FrameExclusion, FrameUnit, IndexAccess, IndexLookup, Join,
     JoinFilterId, JoinKind, Modify, ModifyKind, NamedExpr, OutCol, Plan, Scan, SetOpKind, SortKey,
-    WindowCall, WindowCallee,
+    Tables, WindowCall, WindowCallee,
 };
 pub use stats::{Estimate, annotate, estimate};

@@ -4,7 +4,7 @@
 //! (an index, a build side) is a field that the binder leaves at its default.
 
 use spg_expr::{Aggregate, AggregateSignature, ColId, Expr, SystemRelation, WindowFunction, WindowSignature};
-use spg_types::{IndexId, SqlType, TableRef};
+use spg_types::{IndexId, SqlType, TableId, TableRef};
 
 /// A column that an operator puts out.
 #[derive(Clone, Debug, PartialEq)]
@@ -445,7 +445,33 @@ pub enum Plan {
     Modify(Modify),
 }
 
+/// The tables that a plan touches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Those it reads.
+    pub read: Vec<TableId>,
+    /// Those it changes.
+    pub changed: Vec<TableId>,
+}
+
 impl Plan {
+    /// The tables it touches, each as often as it does.
+    pub fn tables(&self) -> Tables {
+        let mut tables = Tables::default();
+        crate::tree::visit(self, &mut |plan| match plan {
+            Plan::Scan(scan) => tables.read.push(scan.table.id),
+            Plan::Modify(modify) => {
+                tables.changed.push(modify.table.id);
+                // What is updated or deleted was looked for.
+                if !matches!(modify.kind, ModifyKind::Insert) {
+                    tables.read.push(modify.table.id);
+                }
+            }
+            _ => {}
+        });
+        tables
+    }
+
     /// One row without columns.
     pub fn one_row() -> Plan {
         Plan::Values { columns: vec![], rows: vec![vec![]] }

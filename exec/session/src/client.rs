@@ -76,6 +76,11 @@ pub trait Client: Send {
     /// A notice or warning.
     fn notice(&mut self, notice: &Notice) -> Result<()>;
 
+    /// Whether [`crate::ExecuteEnd::Turn`] is understood: otherwise what is in the way is waited for inside.
+    fn awaits_turns(&self) -> bool {
+        false
+    }
+
     /// Runs something that may wait (for workers, locks, the disk).
     fn block(&mut self, f: &mut dyn FnMut()) {
         f();

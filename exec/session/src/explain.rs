@@ -6,6 +6,7 @@ use spg_plan::bind::{BoundKind, Explain, ExplainFormat, Query};
 use spg_plan::explain::{ExplainStyle, render};
 use spg_plan::rules::{OptimizerEnv, optimize};
 use spg_run::CompiledPlan;
+use spg_store::WriteMode;
 use spg_types::{Datum, Error, Result};
 
 use crate::cancel::Running;
@@ -31,7 +32,7 @@ pub(crate) fn run(
     };
     let writes = query.changes_data();
     if e.options.analyze && writes {
-        session.lock_for_writing("EXPLAIN ANALYZE", running, client)?;
+        session.lock_for_writing("EXPLAIN ANALYZE", WriteMode::Exclusive, running, client)?;
     }
     let snapshot = session.snapshot();
     let system = session.instance.system.clone();

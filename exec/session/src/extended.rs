@@ -32,6 +32,8 @@ pub enum ExecuteEnd {
     Suspended,
     /// The statement was empty.
     Empty,
+    /// Another transaction is in its way: wait for [`Session::poll_turn`], then execute the portal again.
+    Turn,
 }
 
 impl Session {

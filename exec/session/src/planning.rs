@@ -162,6 +162,7 @@ impl Session {
             row_locks: query.row_locks,
             columns: query.columns.into(),
             compiled,
+            tables: optimized.plan.tables(),
         };
         Ok((planned, optimized.assumptions))
     }

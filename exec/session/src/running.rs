@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use spg_plan::bind::{QueryTag, Utility};
-use spg_store::Turn;
+use spg_store::{Retry, Turn, WriteMode};
 use spg_types::{Datum, Error, Result, SqlState};
 
 use crate::cancel::{Running, Watched};
@@ -15,8 +15,8 @@ use crate::client::{Client, blocking};
 use crate::extended::ExecuteEnd;
 use crate::portal::{Cursor, CursorTag, Portal, PortalState};
 use crate::session::Session;
-use crate::statement::{Planned, PlannedKind, PlannedQuery, tag, verb_name};
-use crate::transaction::Transaction;
+use crate::statement::{Planned, PlannedKind, PlannedQuery, Prepared, tag, verb_name};
+use crate::transaction::{self, Transaction};
 
 /// A statement that has begun, perhaps waiting for its turn to write before it is executed.
 pub(crate) struct Queued {
@@ -31,6 +31,8 @@ pub(crate) enum Started {
     Complete(String),
     /// With rows to fetch.
     Open(Cursor),
+    /// Not yet: another transaction is in its way until this turn comes. What it has done is undone.
+    Blocked(Turn),
 }
 
 impl Session {
@@ -46,25 +48,53 @@ impl Session {
         if self.is_failed() && !ends_transaction(statement) {
             return Err(in_failed_transaction());
         }
-        if let Some(t) = &mut self.transaction {
-            t.start_statement();
-        }
-        let Queued { turn, running, watched } = match self.queued.take() {
+        let Queued { mut turn, running, watched } = match self.queued.take() {
             Some(queued) => queued,
             None => self.begin_running(None),
         };
-        self.turn = turn;
         let result = match catch_unwind(AssertUnwindSafe(|| {
             running.token.check()?;
+            self.await_others(&mut turn, &running, client)?;
+            self.turn = turn.take();
+            self.look_anew(portal)?;
             self.advance(portal, max_rows, describe, &running, client)
         })) {
             Ok(r) => r,
             Err(panic) => Err(panic_error(&*panic)),
         };
-        self.turn = None;
+        let turn = self.turn.take();
+        if matches!(result, Ok(ExecuteEnd::Turn)) {
+            self.queued = Some(Queued { turn, running, watched });
+            return result;
+        }
         drop(watched);
         self.cancel.end();
         result
+    }
+
+    /// A statement that others were in the way of goes on: its wait is over, or is said to have been too long.
+    fn await_others(
+        &mut self,
+        turn: &mut Option<Turn>,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<()> {
+        let Some(mut waited) = turn.take_if(|turn| !turn.is_entry()) else { return Ok(()) };
+        if waited.has_come() {
+            return Ok(());
+        }
+        let timeout = self.limits().lock;
+        blocking(client, || transaction::sleep(&mut waited, timeout, running))?
+    }
+
+    /// Before a statement of the transaction: what it reads. A change of rows sees to that itself.
+    fn look_anew(&mut self, portal: &Portal) -> Result<()> {
+        let Some(t) = &mut self.transaction else { return Ok(()) };
+        match portal.statement.newest().as_ref().map(|p| &p.kind) {
+            Some(PlannedKind::Query(q)) if q.changes_data() && t.is_writing() => Ok(()),
+            Some(PlannedKind::Query(q)) => t.start_statement(Some(&q.tables.read)),
+            _ => t.start_statement(None),
+        }
     }
 
     /// From here on a statement can be cancelled and its time limit counts.
@@ -75,7 +105,7 @@ impl Session {
         Queued { turn, running, watched }
     }
 
-    /// Before Execute of a portal: when its statement needs the write lock, takes a place in the lock's queue. Whether the
+    /// Before Execute of a portal: when its statement needs the write lock, takes it or a place in its queue. Whether the
     /// caller is to wait for [`Session::poll_turn`], at most [`Session::turn_limit`], before it executes the portal.
     pub fn queue_to_write(&mut self, portal: &str) -> bool {
         let Some(portal) = self.portals.get(portal) else { return false };
@@ -90,19 +120,20 @@ impl Session {
             return false;
         }
         // An error comes again where the statement is executed.
-        let writes =
-            self.plan(&statement).is_ok_and(|p| matches!(&p.kind, PlannedKind::Query(q) if q.writes()));
+        let Ok(planned) = self.plan(&statement) else { return false };
+        let PlannedKind::Query(query) = &planned.kind else { return false };
         let transaction = self.begin_if_needed();
-        if !writes || transaction.read_only {
+        if !query.writes() || transaction.read_only {
             return false;
         }
-        let Ok(turn) = self.instance.store.turn() else { return false };
+        let mode = query.write_mode(transaction);
+        let Ok(turn) = self.instance.store.turn(mode) else { return false };
         let wait = !turn.has_come();
         self.queued = Some(self.begin_running(Some(turn)));
         wait
     }
 
-    /// Whether the turn to write has come.
+    /// Whether the turn to write or to go on has come.
     pub fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match self.queued.as_mut().and_then(|q| q.turn.as_mut()) {
             Some(turn) => Pin::new(turn).poll(context),
@@ -132,6 +163,11 @@ impl Session {
                 self.begin_if_needed().queried = true;
             }
             let started = match &planned.kind {
+                PlannedKind::Query(q) if q.changes_data() => {
+                    let statement = portal.statement.clone();
+                    let awaits = !describe && client.awaits_turns();
+                    self.change(&statement, &portal.params, awaits, running, client)?
+                }
                 PlannedKind::Query(q) => self.start_query(portal, &planned, q, running, client)?,
                 PlannedKind::Utility(bound) => {
                     let statement = portal.statement.clone();
@@ -140,6 +176,12 @@ impl Session {
             };
             match started {
                 Started::Complete(tag) => return Ok(ExecuteEnd::Complete(tag)),
+                Started::Blocked(turn) if !describe && client.awaits_turns() => {
+                    portal.state = PortalState::New;
+                    self.turn = Some(turn);
+                    return Ok(ExecuteEnd::Turn);
+                }
+                Started::Blocked(_) => return Err(Error::internal("a statement that cannot wait was to wait")),
                 Started::Open(cursor) => {
                     if describe {
                         client.row_description(&cursor.columns)?;
@@ -180,7 +222,8 @@ impl Session {
             let stream = query.compiled.start(env)?;
             return Ok(Started::Open(Cursor::stream(query.columns.clone(), stream)));
         }
-        self.lock_for_writing(verb_name(query.verb), running, client)?;
+        // FOR UPDATE and the like.
+        self.lock_for_writing("SELECT", WriteMode::Exclusive, running, client)?;
         // The lock's snapshot may be newer than the one that the statement was planned for.
         let newer = self.plan(&portal.statement)?;
         let query = match (&newer.kind, Arc::ptr_eq(&newer, planned)) {
@@ -188,6 +231,56 @@ impl Session {
             _ => query,
         };
         self.run_query(query, &portal.params, running, client)
+    }
+
+    /// Runs a statement that changes rows to its end, again when other transactions were in its way. With `awaits`, what is to
+    /// be waited for is handed to the caller.
+    pub(crate) fn change(
+        &mut self,
+        statement: &Prepared,
+        params: &Arc<[Datum]>,
+        awaits: bool,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
+        let mut again = false;
+        loop {
+            let planned = self.plan(statement)?;
+            let PlannedKind::Query(query) = &planned.kind else {
+                return Err(Error::internal("a query became a utility statement"));
+            };
+            let mode = query.write_mode(self.begin_if_needed());
+            self.lock_for_writing(verb_name(query.verb), mode, running, client)?;
+            let write = self.begin_if_needed().write()?;
+            match (query.tables.read.as_slice(), query.tables.changed.as_slice()) {
+                ([], [table]) if !again => write.start_insert(*table)?,
+                (read, changed) => write.start_statement(Some(&[read, changed].concat()))?,
+            }
+            // What it now sees may be newer than what it was planned for.
+            let newer = self.plan(statement)?;
+            if !Arc::ptr_eq(&newer, &planned) {
+                self.begin_if_needed().write()?.start_statement(None)?;
+            }
+            let PlannedKind::Query(query) = &newer.kind else {
+                return Err(Error::internal("a query became a utility statement"));
+            };
+            let error = match self.run_query(query, params, running, client) {
+                Err(error) => error,
+                started => return started,
+            };
+            running.token.check()?;
+            again = true;
+            let write = self.begin_if_needed().write()?;
+            match write.retry()? {
+                None => return Err(error),
+                Some(Retry::Now) => {}
+                Some(Retry::After(turn)) if awaits => return Ok(Started::Blocked(turn)),
+                Some(Retry::After(mut turn)) => {
+                    let timeout = self.limits().lock;
+                    blocking(client, || transaction::sleep(&mut turn, timeout, running))??;
+                }
+            }
+        }
     }
 
     /// Runs a planned query to its start of output; a change to its end. The write lock is held where it needs it.
@@ -225,6 +318,7 @@ impl Session {
     pub(crate) fn lock_for_writing(
         &mut self,
         what: &str,
+        mode: WriteMode,
         running: &Running,
         client: &mut dyn Client,
     ) -> Result<()> {
@@ -239,12 +333,15 @@ impl Session {
             ));
         }
         if t.is_writing() {
+            if mode == WriteMode::Exclusive && t.write()?.is_shared() {
+                return blocking(client, || t.go_alone(timeout, running))?;
+            }
             return Ok(());
         }
         // Free most of the time: try before giving the thread away.
         let turn = match turn {
             Some(turn) => turn,
-            None => store.turn()?,
+            None => store.turn(mode)?,
         };
         if turn.has_come() {
             return t.start_writing(&store, turn, timeout, running);

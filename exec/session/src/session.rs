@@ -54,7 +54,7 @@ pub struct Session {
     /// What `set_config` asked for in the running statement; it takes effect when the statement ends.
     pub(crate) wanted_settings: WantedSettings,
     pub(crate) transaction: Option<Transaction>,
-    /// A statement whose turn to write is awaited.
+    /// A statement whose turn to write or to go on is awaited.
     pub(crate) queued: Option<Queued>,
     /// The running statement's place in the queue of writers.
     pub(crate) turn: Option<Turn>,
@@ -189,7 +189,7 @@ impl Session {
             };
             match self.run_portal(&mut portal, 0, true, client) {
                 Ok(ExecuteEnd::Complete(tag)) => client.command_complete(&tag)?,
-                Ok(ExecuteEnd::Empty | ExecuteEnd::Suspended) => {}
+                Ok(ExecuteEnd::Empty | ExecuteEnd::Suspended | ExecuteEnd::Turn) => {}
                 Err(e) => return Err(self.failed(e)),
             }
         }
@@ -241,7 +241,7 @@ impl Session {
     /// After an error: an explicit transaction waits for its end, an implicit one is rolled back.
     pub(crate) fn failed(&mut self, error: Error) -> Error {
         match &mut self.transaction {
-            Some(t) if t.explicit => t.failed = true,
+            Some(t) if t.explicit => t.fail(),
             _ => self.rollback(),
         }
         error

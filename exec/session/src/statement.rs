@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use spg_plan::bind::{BoundKind, QueryTag, ResultColumn, Utility};
+use spg_plan::Tables;
 use spg_plan::rules::Assumption;
 use spg_run::CompiledPlan;
 use spg_sql::Statement;
-use spg_store::DbSnapshot;
+use spg_store::{DbSnapshot, WriteMode};
 use spg_types::{Datum, SqlType};
+
+use crate::transaction::Transaction;
 
 /// A parsed statement and its plan.
 pub(crate) struct Prepared {
@@ -55,12 +58,19 @@ pub(crate) struct PlannedQuery {
     pub columns: Arc<[ResultColumn]>,
     /// Its pipelines.
     pub compiled: Arc<CompiledPlan>,
+    /// The tables it touches.
+    pub tables: Tables,
 }
 
 impl PlannedQuery {
     /// Whether it needs the write lock.
     pub(crate) fn writes(&self) -> bool {
         self.changes_data() || self.row_locks
+    }
+
+    /// How it writes in a transaction.
+    pub(crate) fn write_mode(&self, transaction: &Transaction) -> WriteMode {
+        if self.row_locks { WriteMode::Exclusive } else { transaction.write_mode() }
     }
 
     /// Whether it inserts, updates or deletes, be it inside WITH.

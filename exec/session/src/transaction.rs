@@ -1,10 +1,10 @@
-//! The state of a session's transaction: PostgreSQL's transaction blocks over the store's snapshots and its one writer.
+//! The state of a session's transaction: PostgreSQL's transaction blocks over the store's snapshots and its writers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use spg_store::{DbSnapshot, LockWait, PendingCommit, Savepoint, Store, Turn, WriteTxn};
-use spg_types::{Error, Result, SqlState};
+use spg_store::{DbSnapshot, LockWait, PendingCommit, Savepoint, Store, Turn, WriteMode, WriteTxn};
+use spg_types::{Error, Result, SqlState, TableId};
 
 use crate::cancel::Running;
 use crate::settings::Values;
@@ -27,7 +27,7 @@ pub(crate) enum Isolation {
     ReadCommitted,
     /// A snapshot per transaction.
     RepeatableRead,
-    /// The write lock from the start: transactions run one after the other.
+    /// The write lock, alone, from the start: transactions run one after the other.
     Serializable,
 }
 
@@ -115,16 +115,34 @@ impl Transaction {
         self.snapshot.get_or_insert_with(|| store.published()).clone()
     }
 
-    /// A new statement starts: READ COMMITTED looks anew, the levels above until their first query.
-    pub(crate) fn start_statement(&mut self) {
+    /// A new statement starts: READ COMMITTED looks anew, the levels above until their first query. A transaction that writes
+    /// beside others sees its own changes in these tables, in all without a list.
+    pub(crate) fn start_statement(&mut self, tables: Option<&[TableId]>) -> Result<()> {
         if self.isolation == Isolation::ReadCommitted || !self.queried {
             self.snapshot = None;
         }
+        self.write.as_mut().map_or(Ok(()), |w| w.start_statement(tables))
     }
 
     /// Whether it holds the write lock.
     pub(crate) fn is_writing(&self) -> bool {
         self.write.is_some()
+    }
+
+    /// How a change of rows is written.
+    pub(crate) fn write_mode(&self) -> WriteMode {
+        match self.isolation {
+            Isolation::ReadCommitted => WriteMode::Shared,
+            Isolation::RepeatableRead | Isolation::Serializable => WriteMode::Exclusive,
+        }
+    }
+
+    /// A statement has failed: without a savepoint to go back to, what was written is undone at once, and others go on.
+    pub(crate) fn fail(&mut self) {
+        self.failed = true;
+        if self.savepoints.is_empty() {
+            self.write = None;
+        }
     }
 
     /// Whether it is inside a savepoint.
@@ -154,13 +172,21 @@ impl Transaction {
         if self.write.is_some() {
             return Ok(());
         }
-        let wait = LockWait { timeout: lock_timeout, cancelled: Some(running.lock_wait.clone()) };
+        let wait = lock_wait(lock_timeout, running);
         let own = self.snapshot.as_ref().filter(|_| self.isolation != Isolation::ReadCommitted);
         let begun = store.begin_turn(turn, own, &wait);
         // Why a wait was cut short is the token's to say: cancel, time limit or shutdown.
         let write = begun.map_err(|e| running.token.check().err().unwrap_or(e))?;
         self.write = Some(write);
         Ok(())
+    }
+
+    /// From here on, nobody else writes. 40P01; 55P03 when others have not ended in time.
+    pub(crate) fn go_alone(&mut self, lock_timeout: Option<Duration>, running: &Running) -> Result<()> {
+        let write = self.write()?;
+        let Some(mut turn) = write.alone_turn()? else { return Ok(()) };
+        sleep(&mut turn, lock_timeout, running)?;
+        write.go_alone()
     }
 
     /// SAVEPOINT.
@@ -206,4 +232,14 @@ impl Transaction {
     pub(crate) fn commit(self) -> Result<Option<PendingCommit>> {
         self.write.map(WriteTxn::commit).transpose()
     }
+}
+
+fn lock_wait(timeout: Option<Duration>, running: &Running) -> LockWait {
+    LockWait { timeout, cancelled: Some(running.lock_wait.clone()) }
+}
+
+/// Waits for a turn. 55P03, or why the statement was cut short.
+pub(crate) fn sleep(turn: &mut Turn, lock_timeout: Option<Duration>, running: &Running) -> Result<()> {
+    // Why a wait was cut short is the token's to say: cancel, time limit or shutdown.
+    turn.sleep(&lock_wait(lock_timeout, running)).map_err(|e| running.token.check().err().unwrap_or(e))
 }

@@ -7,6 +7,7 @@ use spg_plan::bind::{
     RoleOptions, SetScope, SetValue, TransactionModes, Utility,
 };
 use spg_run::ResultBatch;
+use spg_store::WriteMode;
 use spg_types::{ColumnBuilder, Datum, Error, Result, SqlState, SqlType, def};
 
 use crate::auth::{is_verifier, scram_verifier};
@@ -88,7 +89,7 @@ impl Session {
             }
             BoundKind::Explain(e) => explain::run(self, e, params, running, client),
             BoundKind::Copy(c) if c.direction == CopyDirection::In => {
-                self.lock_for_writing("COPY FROM", running, client)?;
+                self.lock_for_writing("COPY FROM", WriteMode::Exclusive, running, client)?;
                 match &self.plan(prepared)?.kind {
                     PlannedKind::Utility(b) => match &**b {
                         BoundKind::Copy(c) => copy::run(self, c, params, running, client),
@@ -108,7 +109,7 @@ impl Session {
             | BoundKind::Truncate(_)
             | BoundKind::AlterTable(_) => {
                 let name = ddl::name(bound);
-                self.lock_for_writing(name, running, client)?;
+                self.lock_for_writing(name, WriteMode::Exclusive, running, client)?;
                 // The lock's snapshot may be newer than the one that the statement was bound for.
                 let newer = self.plan(prepared)?;
                 let bound = match &newer.kind {
@@ -259,7 +260,7 @@ impl Session {
             }
             Utility::LockTable { .. } => {
                 self.block("LOCK TABLE")?;
-                self.lock_for_writing("LOCK TABLE", running, client)?;
+                self.lock_for_writing("LOCK TABLE", WriteMode::Exclusive, running, client)?;
                 done("LOCK TABLE")
             }
         }
@@ -506,8 +507,11 @@ impl Session {
         let params: Arc<[Datum]> = values.into();
         match &planned.kind {
             PlannedKind::Query(q) => {
-                if q.writes() {
-                    self.lock_for_writing(crate::statement::verb_name(q.verb), running, client)?;
+                if q.changes_data() {
+                    return self.change(&prepared, &params, false, running, client);
+                }
+                if q.row_locks {
+                    self.lock_for_writing("SELECT", WriteMode::Exclusive, running, client)?;
                 }
                 let newest = self.plan(&prepared)?;
                 match &newest.kind {
@@ -530,7 +534,7 @@ impl Session {
             client.notice(&ddl::exists_notice(&c.table.name))?;
             return done("CREATE TABLE AS");
         }
-        self.lock_for_writing("CREATE TABLE AS", running, client)?;
+        self.lock_for_writing("CREATE TABLE AS", WriteMode::Exclusive, running, client)?;
         let snapshot = self.snapshot();
         let query = if c.no_data { None } else { Some(self.compile(c.query.clone(), &snapshot)?.0) };
         let env = self.environment(snapshot, params, running);
@@ -585,7 +589,7 @@ impl Session {
                 self.cursors.insert(name.to_owned(), cursor);
                 done("DECLARE CURSOR")
             }
-            Started::Complete(_) => Err(Error::unsupported("a cursor needs a SELECT")),
+            Started::Complete(_) | Started::Blocked(_) => Err(Error::unsupported("a cursor needs a SELECT")),
         }
     }
 
@@ -617,7 +621,7 @@ impl Session {
         if !own_password && !superuser(self) {
             return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to change roles"));
         }
-        self.lock_for_writing("role changes", running, client)?;
+        self.lock_for_writing("role changes", WriteMode::Exclusive, running, client)?;
         let snapshot = self.snapshot();
         let absent =
             |name: &str| Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"));

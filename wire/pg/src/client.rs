@@ -39,6 +39,10 @@ fn note_gone<I: Interrupt>(backend: &Backend<I>, error: &Error) {
 }
 
 impl<I: Interrupt> Client for PgClient<'_, I> {
+    fn awaits_turns(&self) -> bool {
+        true
+    }
+
     fn row_description(&mut self, columns: &[ResultColumn]) -> Result<()> {
         response::row_description(&mut self.output.buffer, columns, &[]);
         Ok(())

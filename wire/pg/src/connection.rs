@@ -39,8 +39,8 @@ enum End {
 /// What a message leaves to be done where waiting is possible.
 enum Next<C> {
     Nothing,
-    /// Wait for the session's turn to write, then handle the same message again.
-    Turn,
+    /// Wait for the session's turn to write or to go on, then execute the portal again.
+    Turn(String, u64),
     /// Send what has gathered, once a commit among it (if there is one) is durable or has failed.
     Flush(Option<C>),
     /// The request ends: ReadyForQuery, once its commit (if there is one) is durable or has failed.
@@ -54,11 +54,13 @@ pub(crate) struct Connection<E: Engine> {
     pub(crate) registered: Registered<E::Interrupt>,
     /// An error happened: messages are ignored until Sync.
     skip_to_sync: bool,
+    /// An Execute whose turn was awaited: portal and row limit.
+    again: Option<(String, u64)>,
 }
 
 impl<E: Engine> Connection<E> {
     pub(crate) fn new(engine: E, input: Input, output: Output, registered: Registered<E::Interrupt>) -> Self {
-        Self { engine, input, output, registered, skip_to_sync: false }
+        Self { engine, input, output, registered, skip_to_sync: false, again: None }
     }
 
     /// Serves the client until one side ends it.
@@ -84,20 +86,30 @@ impl<E: Engine> Connection<E> {
 
     /// Handles the next message, or waits for one.
     async fn step(&mut self) -> Result<(), End> {
-        let Some((tag, body)) = self.input.peek_message().map_err(End::Fatal)? else {
-            return self.wait().await;
+        let again = self.again.take();
+        let message = match again {
+            Some(_) => None,
+            None => self.input.peek_message().map_err(End::Fatal)?,
         };
+        if message.is_none() && again.is_none() {
+            return self.wait().await;
+        }
         self.registered.backend.set_busy(true);
         // The session guards itself against panics in queries; one that gets here leaves it in an unknown state.
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handle(tag, body)));
+        let handled = catch_unwind(AssertUnwindSafe(|| match (again, message) {
+            (Some((portal, max_rows)), _) => self.execute_portal(portal, max_rows),
+            (None, Some((tag, body))) => self.handle(tag, body),
+            (None, None) => Ok(Next::Nothing),
+        }));
         self.registered.backend.set_busy(false);
         match handled
             .unwrap_or_else(|_| Err(End::Fatal(Error::internal("the session ended by an internal error"))))?
         {
             Next::Nothing if self.output.pending() < FLUSH_BYTES => Ok(()),
             Next::Nothing => self.flush().await,
-            Next::Turn => {
+            Next::Turn(portal, max_rows) => {
                 self.turn().await;
+                self.again = Some((portal, max_rows));
                 Ok(())
             }
             Next::Flush(commit) => {
@@ -169,7 +181,7 @@ impl<E: Engine> Connection<E> {
         }
     }
 
-    /// Waits, without holding a thread, for the turn to write, or for a reason not to.
+    /// Waits, without holding a thread, for the turn to write or to go on, or for a reason not to.
     async fn turn(&mut self) {
         self.output.send_finished();
         let backend = &self.registered.backend;
@@ -250,12 +262,11 @@ impl<E: Engine> Connection<E> {
                         return self.malformed(e);
                     }
                 };
-                if self.engine.queue_to_write(&portal) {
-                    return Ok(Next::Turn);
-                }
                 self.input.consume(length);
-                let result = self.execute(&portal, max_rows);
-                self.extended(result)
+                if self.engine.queue_to_write(&portal) {
+                    return Ok(Next::Turn(portal, max_rows));
+                }
+                self.execute_portal(portal, max_rows)
             }
             b'S' => {
                 self.input.consume(length);
@@ -310,11 +321,21 @@ impl<E: Engine> Connection<E> {
         }
     }
 
-    fn execute(&mut self, portal: &str, max_rows: u64) -> Result<()> {
+    fn execute_portal(&mut self, portal: String, max_rows: u64) -> Result<Next<E::Commit>, End> {
+        match self.execute(&portal, max_rows) {
+            Ok(true) => Ok(Next::Turn(portal, max_rows)),
+            Ok(false) => Ok(Next::Nothing),
+            Err(e) => self.extended(Err(e)),
+        }
+    }
+
+    /// Whether the turn to go on is to be awaited.
+    fn execute(&mut self, portal: &str, max_rows: u64) -> Result<bool> {
         let mut client =
             PgClient { input: &mut self.input, output: &mut self.output, backend: &*self.registered.backend };
         let end = self.engine.execute(portal, max_rows, &mut client)?;
         match end {
+            ExecuteEnd::Turn => return Ok(true),
             ExecuteEnd::Complete(tag) => {
                 self.output.mark_complete();
                 response::command_complete(&mut self.output.buffer, &tag);
@@ -322,7 +343,7 @@ impl<E: Engine> Connection<E> {
             ExecuteEnd::Suspended => response::portal_suspended(&mut self.output.buffer),
             ExecuteEnd::Empty => response::empty_query(&mut self.output.buffer),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// A message of the extended protocol was handled: an error skips to Sync.

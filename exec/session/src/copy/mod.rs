@@ -9,6 +9,7 @@ mod write;
 use std::sync::Arc;
 
 use spg_plan::bind::{self, CopyDirection, CopyOptions, CopySource, Query};
+use spg_store::WriteMode;
 use spg_types::{Datum, Error, Result};
 
 pub(crate) use format::{CopyFormat, Header};
@@ -77,7 +78,7 @@ fn export(
 ) -> Result<u64> {
     let columns: Vec<_> = query.columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
     if query.changes_data() {
-        session.lock_for_writing("COPY", running, client)?;
+        session.lock_for_writing("COPY", WriteMode::Exclusive, running, client)?;
     }
     let snapshot = session.snapshot();
     let (planned, _) = session.compile(query.clone(), &snapshot)?;
