@@ -186,8 +186,7 @@ impl<'a> Reference<'a> {
 /// The row groups with rows from `first` on, in order.
 fn groups_from(table: &TableSnapshot, first: u64) -> Vec<&Arc<RowGroup>> {
     // New rows are at the end.
-    let mut groups: Vec<_> =
-        table.row_groups().rev().take_while(|g| g.last_row_id() >= first).collect();
+    let mut groups: Vec<_> = table.row_groups().rev().take_while(|g| g.last_row_id() >= first).collect();
     groups.reverse();
     groups
 }

@@ -1,6 +1,6 @@
 //! The freezer: writes hot row groups into a segment and puts it in their place.
 //!
-//! The file is written from a published snapshot, while others read and write; only the swap takes the write lock. Rows keep
+//! The file is written from a published snapshot, while others read and write; the swap is a commit beside theirs. Rows keep
 //! their ids, and what is deleted meanwhile is marked when the segment is swapped in. A failure or a crash before the swap is
 //! logged leaves a file that nothing refers to; it is removed at once or at the next start.
 

@@ -1,9 +1,9 @@
-//! The store: snapshots, the catalog, the hot tier, deletes, indexes, the one writer, recovery.
+//! The store: snapshots, the catalog, the hot tier, deletes, indexes, the writers, recovery.
 //!
-//! A write: [`Store::begin`] takes the write lock and drafts a snapshot on top of the newest one; [`WriteTxn::append`] and
-//! its siblings check, log and apply operations; [`WriteTxn::commit`] queues the commit for the log, moves `head` on and frees
-//! the lock; after the sync the log thread publishes the snapshot and wakes [`PendingCommit::wait`]. A read:
-//! [`Store::published`], and everything hangs off the [`DbSnapshot`].
+//! A write: [`Store::begin_shared`] takes the write lock beside others, [`Store::begin`] alone; both draft a snapshot on top of
+//! the newest one. [`WriteTxn::append`] and its siblings check, log and apply operations; [`WriteTxn::commit`] queues the commit
+//! for the log, moves `head` on and frees the lock; after the sync the log thread publishes the snapshot and wakes
+//! [`PendingCommit::wait`]. A read: [`Store::published`], and everything hangs off the [`DbSnapshot`].
 //!
 //! What must hold: a snapshot never changes once it is published; `head` and `published` move in commit order; operations
 //! change a snapshot in one place (`apply`), at commit and at recovery alike; row ids, table ids and catalog

@@ -165,7 +165,12 @@ impl Shared {
     }
 
     /// Lays the changes on these tables, and on those that foreign keys connect with them; on all without a list.
-    fn lay(&mut self, draft: &mut Arc<DbSnapshot>, only: Option<&[TableId]>, numbers: &Numbers) -> Result<()> {
+    fn lay(
+        &mut self,
+        draft: &mut Arc<DbSnapshot>,
+        only: Option<&[TableId]>,
+        numbers: &Numbers,
+    ) -> Result<()> {
         if self.tables.values().all(|own| own.base.is_some()) {
             return Ok(());
         }
@@ -525,12 +530,7 @@ impl WriteTxn {
         Ok(())
     }
 
-    fn lock_referred(
-        &mut self,
-        table: TableId,
-        index: spg_types::IndexId,
-        probe: &[ArrayRef],
-    ) -> Result<()> {
+    fn lock_referred(&mut self, table: TableId, index: spg_types::IndexId, probe: &[ArrayRef]) -> Result<()> {
         let of = |db: &DbSnapshot| db.table(table).and_then(|t| t.index(index)).cloned();
         let Some(referred) = of(&self.draft) else { return Ok(()) };
         let batch = referred.layout().encode_probe(probe)?;

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! What must hold: a commit is acknowledged only after a sync that covers its commit frame. A transaction's frames follow
-//! one another (there is one writer); chunks without their commit frame mean nothing. A frame that does not check is a torn
+//! one another (who sends chunks ahead writes alone); chunks without their commit frame mean nothing. A frame that does not check is a torn
 //! tail when no later mark says it was once durable (it is kept aside and cut off), otherwise it is damage,
 //! and nothing is opened or changed.
 

@@ -17,7 +17,7 @@ pub use catalog::CatalogView;
 pub use explain::explain_plan;
 pub use node::{
     AggregateCall, CteId, Frame, FrameBound, FrameExclusion, FrameUnit, IndexAccess, IndexLookup, Join,
-    JoinFilterId, JoinKind, Modify, ModifyKind, NamedExpr, OutCol, Plan, Scan, SetOpKind, SortKey,
-    Tables, WindowCall, WindowCallee,
+    JoinFilterId, JoinKind, Modify, ModifyKind, NamedExpr, OutCol, Plan, Scan, SetOpKind, SortKey, Tables,
+    WindowCall, WindowCallee,
 };
 pub use stats::{Estimate, annotate, estimate};

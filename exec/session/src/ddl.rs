@@ -30,7 +30,7 @@ pub(crate) fn exists_notice(name: &str) -> Notice {
     }
 }
 
-/// Carries out a statement that changes the catalog; the write lock is held.
+/// Carries out a statement that changes the catalog; the transaction writes alone.
 pub(crate) fn run(session: &mut Session, bound: &BoundKind, client: &mut dyn Client) -> Result<()> {
     match bound {
         BoundKind::CreateTable(c) => create_table(session, c, client),

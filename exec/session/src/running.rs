@@ -181,7 +181,9 @@ impl Session {
                     self.turn = Some(turn);
                     return Ok(ExecuteEnd::Turn);
                 }
-                Started::Blocked(_) => return Err(Error::internal("a statement that cannot wait was to wait")),
+                Started::Blocked(_) => {
+                    return Err(Error::internal("a statement that cannot wait was to wait"));
+                }
                 Started::Open(cursor) => {
                     if describe {
                         client.row_description(&cursor.columns)?;

@@ -147,7 +147,7 @@ pub static SETTINGS: &[Setting] = &[
     setting("is_superuser", "on", SettingKind::Fixed, true, "Whether the user is a superuser."),
     setting("lc_collate", "C", SettingKind::Fixed, false, "Collation of text."),
     setting("lc_ctype", "C", SettingKind::Fixed, false, "Character classes of text."),
-    setting("lock_timeout", "0", MS, false, "Longest wait for the write lock; 0 is for ever."),
+    setting("lock_timeout", "0", MS, false, "Longest wait for other transactions that write; 0 is for ever."),
     setting("max_connections", "100", SettingKind::Fixed, false, "Connections accepted at a time."),
     setting(
         "search_path",

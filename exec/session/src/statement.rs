@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use spg_plan::bind::{BoundKind, QueryTag, ResultColumn, Utility};
 use spg_plan::Tables;
+use spg_plan::bind::{BoundKind, QueryTag, ResultColumn, Utility};
 use spg_plan::rules::Assumption;
 use spg_run::CompiledPlan;
 use spg_sql::Statement;
@@ -52,7 +52,7 @@ pub(crate) enum PlannedKind {
 pub(crate) struct PlannedQuery {
     /// The first word of its tag.
     pub verb: QueryTag,
-    /// FOR UPDATE and the like: takes the write lock.
+    /// FOR UPDATE and the like: the transaction writes alone.
     pub row_locks: bool,
     /// Result columns; empty when it returns no rows.
     pub columns: Arc<[ResultColumn]>,

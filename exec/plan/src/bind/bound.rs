@@ -49,7 +49,7 @@ pub struct Query {
     pub columns: Vec<ResultColumn>,
     /// The plan's column of each result column; one may stand twice.
     pub output: Vec<ColId>,
-    /// FOR UPDATE, FOR SHARE and the like: the transaction takes the write lock.
+    /// FOR UPDATE, FOR SHARE and the like: the transaction writes alone.
     pub row_locks: bool,
 }
 
