@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use spg_corpus::postgres::{Cluster, PostgresEngine, installed};
-use spg_corpus::{Engine, Server, binary, skip};
+use spg_corpus::{Server, binary, skip};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage};
 
@@ -119,7 +119,7 @@ async fn check(file: &Path, options: &str, protocol: Protocol) {
             let work = run(session.client.clone(), sql.into(), protocol);
             session.running = Some(tokio::task::spawn_local(work));
         }
-        let running = session.running.as_mut().expect(&at);
+        let running = session.running.as_mut().unwrap_or_else(|| panic!("{at}: nothing runs"));
         let got = match tokio::time::timeout(limit, running).await {
             Ok(ended) => {
                 session.running = None;
