@@ -199,6 +199,7 @@ fn a_row_that_is_referred_to_stays() {
         indexes: vec![index("child_pkey", &[0], IndexOrigin::PrimaryKey)],
         checks: vec![],
         foreign_keys: vec![foreign_key("child_fk", 1, snapshot.table(parents).unwrap())],
+        options: Default::default(),
     };
     let children = txn.create_table(child).unwrap();
     commit(txn);
