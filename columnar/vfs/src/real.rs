@@ -106,10 +106,14 @@ impl Vfs for RealVfs {
             let holder = fs::read_to_string(path).unwrap_or_default();
             return Err(in_use(path, holder.trim()));
         }
+        // The number is for people: a full disk, which may still be read, has the old one.
         let pid = format!("{}\n", std::process::id());
-        file.set_len(0)
-            .and_then(|()| file.write_all_at(pid.as_bytes(), 0))
-            .map_err(|e| io_error("write lock file", path, &e))?;
+        match file.write_all_at(pid.as_bytes(), 0).and_then(|()| file.set_len(pid.len() as u64)) {
+            Err(e) if e.kind() != std::io::ErrorKind::StorageFull => {
+                return Err(io_error("write lock file", path, &e));
+            }
+            _ => {}
+        }
         Ok(Box::new(RealLock { _file: file }))
     }
 }

@@ -235,17 +235,19 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&Summary)) -> Result<Option<Sum
             // It ends while the disk is full, and is started so.
             drop(c);
             end(&mut server, &mut rng)?;
-            match server.restart(&plan.server, &env) {
-                Ok(()) => {
-                    seen.started_full += 1;
-                    let c = connection(&server)?;
-                    runtime.block_on(check(&c, &mut model, "started on a full disk"))?;
-                }
-                Err(e) if e.to_string().contains("No space left on device") => seen.refused_full += 1,
+            let started = match server.restart(&plan.server, &env) {
+                Ok(()) => true,
+                Err(e) if e.to_string().contains("Free disk space") => false,
                 Err(e) => return Err(format!("a start on a full disk: {e}").into()),
+            };
+            if started {
+                seen.started_full += 1;
+                let c = connection(&server)?;
+                runtime.block_on(check(&c, &mut model, "started on a full disk"))?;
             }
             disk.make_room()?;
-            if seen.refused_full > 0 && server.kill().is_ok() {
+            if !started {
+                seen.refused_full += 1;
                 server.restart(&plan.server, &env)?;
             }
         } else {

@@ -43,6 +43,17 @@ fn scram_verifier_with(password: &str, salt: &[u8], iterations: u32) -> Result<S
     ))
 }
 
+/// Whether a stored verifier was made from a password.
+pub(crate) fn is_of_password(verifier: &str, password: &str) -> bool {
+    let parts = || {
+        let (iterations, salt) =
+            verifier.strip_prefix("SCRAM-SHA-256$")?.split_once('$')?.0.split_once(':')?;
+        Some((iterations.parse::<u32>().ok()?, STANDARD.decode(salt).ok()?))
+    };
+    let Some((iterations, salt)) = parts() else { return false };
+    scram_verifier_with(password, &salt, iterations).is_ok_and(|made| made == verifier)
+}
+
 fn hmac(key: &[u8], message: &[u8]) -> Result<[u8; 32]> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|e| Error::internal(e.to_string()))?;
     mac.update(message);
@@ -77,5 +88,6 @@ mod tests {
         );
         assert!(is_verifier(&v));
         assert!(!is_verifier("pencil"));
+        assert!(is_of_password(&v, "pencil") && !is_of_password(&v, "pen") && !is_of_password("", "pencil"));
     }
 }

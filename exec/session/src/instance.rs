@@ -10,7 +10,7 @@ use spg_run::{MemoryPool, Scheduler, SystemCatalog};
 use spg_store::Store;
 use spg_types::{Error, Result, SqlState};
 
-use crate::auth::{Credentials, scram_verifier};
+use crate::auth::{Credentials, is_of_password, scram_verifier};
 use crate::cancel::{CancelHandle, Watchdog};
 
 /// The admin's password on a first start without one of its own.
@@ -88,6 +88,15 @@ impl Instance {
         let existing = snapshot.role(user);
         if let (Some(role), None) = (existing, password) {
             return Ok(role.default_password);
+        }
+        // Nothing is written that is there already: a start needs no room on the disk for it.
+        if let (Some(role), Some(password)) = (existing, password)
+            && role.superuser
+            && role.login
+            && !role.default_password
+            && role.scram_verifier.as_ref().is_some_and(|v| is_of_password(v, password))
+        {
+            return Ok(false);
         }
         let role = spg_store::Role {
             name: user.to_owned(),
