@@ -10,7 +10,7 @@ use std::path::Path;
 
 use spg_expr::{ArgType, ReturnType};
 use spg_session::{SETTINGS, SettingKind, Unit};
-use spg_types::{Category, Modifier, TYPES};
+use spg_types::{Category, Modifier, STORAGE_PARAMETERS, TYPES};
 
 const WRITTEN_BY: &str = "<!-- Written by `UPDATE_DOCS=1 cargo test -p spg-tidy --test reference`. -->\n\n";
 
@@ -174,6 +174,11 @@ fn settings() {
             SettingKind::Fixed => "fixed by the server".to_owned(),
         };
         writeln!(out, "| `{}` | `{}` | {} | {} |", s.name, s.default, cell(&takes), cell(s.doc)).unwrap();
+    }
+    out.push_str("\n## Storage parameters\n\n`CREATE TABLE t (...) WITH (name = value)`, `ALTER TABLE t SET (name = value)`, ");
+    out.push_str("`ALTER TABLE t RESET (name)`.\n\n| name | takes | |\n| --- | --- | --- |\n");
+    for p in STORAGE_PARAMETERS {
+        writeln!(out, "| `{}` | {} to {} | {} |", p.name, p.min, p.max, cell(p.doc)).unwrap();
     }
     check("settings.md", &out);
 }
