@@ -1,6 +1,7 @@
 //! The engines that a client connects to: a started SPG server, a throw-away PostgreSQL cluster.
 
 use std::fs;
+use std::time::Duration;
 
 use spg_corpus::postgres::{Cluster, installed};
 use spg_corpus::{Server, binary};
@@ -29,8 +30,27 @@ impl Engine {
 
     /// Starts the server of this workspace, built in the profile of the running program.
     pub(crate) fn spg(common: &Common) -> Result<Engine> {
-        let env = [("SPG_WORKERS", common.threads().to_string())];
-        Ok(Engine::Spg(Server::start(&binary("spg-server")?, &env)?))
+        Self::spg_with(common, &[])
+    }
+
+    /// As [`Engine::spg`] with further environment variables.
+    pub(crate) fn spg_with(common: &Common, env: &[(&'static str, u64)]) -> Result<Engine> {
+        Ok(Engine::Spg(Server::start(&binary("spg-server")?, &environment(common, env))?))
+    }
+
+    /// Starts a stopped SPG again on its database; how long that took to the first answered query.
+    pub(crate) fn start_again(&mut self, common: &Common, env: &[(&'static str, u64)]) -> Result<Duration> {
+        let server = self.server_mut()?;
+        server.restart(&binary("spg-server")?, &environment(common, env))?;
+        Ok(server.start_up)
+    }
+
+    /// The server, where this is SPG.
+    pub(crate) fn server_mut(&mut self) -> Result<&mut Server> {
+        match self {
+            Engine::Spg(server) => Ok(server),
+            Engine::Postgres(_) => Err("PostgreSQL is not SPG".into()),
+        }
     }
 
     /// Starts PostgreSQL with fsync on and memory settings for this machine; `None` where it is not installed.
@@ -92,7 +112,12 @@ impl Engine {
     }
 }
 
-fn status_bytes(pid: u32, field: &str) -> Option<u64> {
+fn environment(common: &Common, more: &[(&'static str, u64)]) -> Vec<(&'static str, String)> {
+    let workers = ("SPG_WORKERS", common.threads().to_string());
+    std::iter::once(workers).chain(more.iter().map(|(name, value)| (*name, value.to_string()))).collect()
+}
+
+pub(crate) fn status_bytes(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     kib_field(&status, field)
 }

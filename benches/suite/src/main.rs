@@ -1,4 +1,4 @@
-//! `spg-suite tpch|oltp|copy`: SPG beside other engines, in one run on one machine, as Markdown tables.
+//! `spg-suite tpch|oltp|copy|tiers`: SPG beside other engines, in one run on one machine, as Markdown tables.
 //!
 //! The server under test is the release binary of this workspace, in a temporary directory; the client is
 //! tokio-postgres in this process, so that SPG and PostgreSQL pay the same for the wire.
@@ -8,6 +8,7 @@ mod engine;
 mod load;
 mod oltp;
 mod report;
+mod tiers;
 mod tpch;
 
 use std::error::Error;
@@ -32,6 +33,8 @@ enum Command {
     Oltp(oltp::Options),
     /// COPY of lineitem in and out, with and without keys.
     Copy(copy::Options),
+    /// Hot and cold tier: load, disk, queries, point reads, restart, inserts, checkpoints.
+    Tiers(tiers::Options),
 }
 
 /// What all benchmarks take.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
                 Command::Tpch(options) => tpch::run(&options).await,
                 Command::Oltp(options) => oltp::run(&options).await,
                 Command::Copy(options) => copy::run(&options).await,
+                Command::Tiers(options) => tiers::run(&options).await,
             }
         })
     });

@@ -45,7 +45,7 @@ struct Measured {
 }
 
 /// A query's rows, or its error.
-type Answer = std::result::Result<Vec<String>, String>;
+pub(crate) type Answer = std::result::Result<Vec<String>, String>;
 
 /// Runs the benchmark; whether every answer of SPG was right.
 pub(crate) async fn run(options: &Options) -> Result<bool> {
@@ -124,7 +124,7 @@ async fn measure(engine: &Engine, options: &Options, dir: &Path) -> Result<Measu
 }
 
 /// Runs a query some times; the durations until its last row was read, and its answer or its error.
-async fn repeat(client: &Client, sql: &str, runs: usize) -> (Vec<f64>, Answer) {
+pub(crate) async fn repeat(client: &Client, sql: &str, runs: usize) -> (Vec<f64>, Answer) {
     let (mut times, mut answer) = (Vec::new(), Ok(Vec::new()));
     while times.len() < runs && times.first().is_none_or(|first| *first < SLOW_SECONDS) {
         let begin = Instant::now();
@@ -244,7 +244,7 @@ fn total(values: &[Option<f64>]) -> Option<f64> {
     values.iter().copied().sum()
 }
 
-fn verdict(ours: Option<&Answer>, theirs: Option<&Answer>) -> String {
+pub(crate) fn verdict(ours: Option<&Answer>, theirs: Option<&Answer>) -> String {
     match (ours, theirs) {
         (Some(Err(_)), _) => "error".into(),
         (Some(Ok(ours)), Some(Ok(theirs))) if same_answer(ours, theirs) => "same".into(),

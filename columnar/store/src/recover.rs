@@ -1,15 +1,19 @@
 //! Replay: from a log to the snapshot that it leads to.
 
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::buffer::Buffer;
-use spg_types::{Error, Result, SqlState, TableId};
+use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
+use spg_types::{Error, Result, SqlState, TableDef, TableId, TableRef};
 use spg_vfs::Vfs;
 use spg_wal::{Recovery, Transaction};
 
-use crate::apply::{Numbers, apply};
+use crate::apply::{Numbers, apply, table_mut};
 use crate::batch_codec::read_batch;
+use crate::codec::corrupt;
 use crate::cold_tier::{ColdTier, TierOptions};
 use crate::db_file::DbFile;
 use crate::files::Files;
@@ -23,9 +27,11 @@ use crate::zone::GroupStats;
 
 /// Appends larger than this are decoded on several threads.
 const PARALLEL_BYTES_MIN: usize = 64 << 10;
+/// Appends that wait, per thread that decodes them.
+const WAITING_PER_THREAD: usize = 3;
 
-/// Applies every committed transaction of the log that `db` does not have, with the function that commits use. XX001 naming file
-/// and offset.
+/// Applies every committed transaction of the log that `db` does not have, with the function that commits use. Indexes are not
+/// kept up meanwhile: they are built when they are first used. XX001 naming file and offset.
 pub(crate) fn replay(
     mut db: DbSnapshot,
     log: &mut Recovery,
@@ -33,77 +39,184 @@ pub(crate) fn replay(
     numbers: &Numbers,
     cold: &ColdTier,
 ) -> Result<DbSnapshot> {
-    while let Some(transaction) = log.next_transaction()? {
-        let no = transaction.commit_no;
-        replay_transaction(&mut db, &transaction, numbers, cold)
-            .map_err(|e| e.with_context(format!("commit {no} of log file \"{}\"", path.display())))?;
-        db.commit_no = no;
-    }
+    let Some(first) = log.next_transaction()? else { return Ok(db) };
+    let failed = |e: Error, no: u64| e.with_context(format!("commit {no} of log file \"{}\"", path.display()));
+    each_table(&mut db, |table| {
+        table.leave_indexes();
+        Ok(())
+    })?;
+    let last = std::thread::scope(|scope| {
+        let mut appends = Appends::start(scope, parallel::threads());
+        let mut next = Some(first);
+        let mut last = 0;
+        while let Some(transaction) = next {
+            last = transaction.commit_no;
+            let replayed = replay_transaction(&mut db, &transaction, &mut appends, numbers, cold);
+            replayed.map_err(|Failed(no, e)| failed(e, no))?;
+            next = log.next_transaction()?;
+        }
+        appends.apply_until(0, &mut db, numbers).map_err(|Failed(no, e)| failed(e, no))?;
+        Ok::<u64, Error>(last)
+    })?;
+    each_table(&mut db, TableSnapshot::resume_indexes)?;
+    db.commit_no = last;
     Ok(db)
 }
 
-/// An append that waits to be decoded together with others.
+fn each_table(db: &mut DbSnapshot, mut f: impl FnMut(&mut TableSnapshot) -> Result<()>) -> Result<()> {
+    let ids: Vec<TableId> = db.tables().map(|t| t.def().id).collect();
+    ids.into_iter().try_for_each(|id| f(table_mut(db, id)?))
+}
+
+/// The commit that could not be applied, and why.
+struct Failed(u64, Error);
+
+/// An append of a commit that waits for its turn.
 struct Waiting {
-    table: Arc<TableSnapshot>,
-    id: TableId,
+    commit_no: u64,
+    table: TableId,
     first_row_id: u64,
+    batch: Decoded,
+}
+
+enum Decoded {
+    Here(Result<Batch>),
+    /// On a thread, under this number.
+    Sent(u64),
+}
+
+/// An append to be decoded.
+struct Job {
+    number: u64,
+    def: TableRef,
     bytes: Buffer,
     from: usize,
+}
+
+/// Appends are decoded in any order, on several threads, and applied in theirs. Dropped, the threads end.
+struct Appends {
+    jobs: Sender<Job>,
+    done: Receiver<(u64, Result<Batch>)>,
+    here: HashMap<u64, Result<Batch>>,
+    waiting: VecDeque<Waiting>,
+    sent: u64,
+    waiting_max: usize,
+}
+
+impl Appends {
+    fn start<'s>(scope: &'s std::thread::Scope<'s, '_>, threads: usize) -> Self {
+        let (jobs, take) = unbounded::<Job>();
+        let (give, done) = unbounded();
+        for _ in 0..threads {
+            let (take, give) = (take.clone(), give.clone());
+            scope.spawn(move || {
+                for Job { number, def, bytes, from } in take {
+                    let decoded = catch_unwind(AssertUnwindSafe(|| decode(&def, &bytes, from)));
+                    let decoded = decoded.unwrap_or_else(|_| Err(corrupt("a batch cannot be decoded")));
+                    if give.send((number, decoded)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        let waiting_max = threads * WAITING_PER_THREAD;
+        Self { jobs, done, here: HashMap::new(), waiting: VecDeque::new(), sent: 0, waiting_max }
+    }
+
+    fn add(&mut self, commit_no: u64, table: &TableSnapshot, first_row_id: u64, bytes: Buffer, from: usize) {
+        let def = table.def().clone();
+        let table = def.id;
+        let batch = if bytes.len() < PARALLEL_BYTES_MIN {
+            Decoded::Here(decode(&def, &bytes, from))
+        } else {
+            self.sent += 1;
+            match self.jobs.send(Job { number: self.sent, def, bytes, from }) {
+                Ok(()) => Decoded::Sent(self.sent),
+                Err(SendError(job)) => Decoded::Here(decode(&job.def, &job.bytes, job.from)),
+            }
+        };
+        self.waiting.push_back(Waiting { commit_no, table, first_row_id, batch });
+    }
+
+    /// Whether the next append need not be waited for.
+    fn is_next_here(&mut self) -> bool {
+        self.here.extend(self.done.try_iter());
+        self.waiting.front().is_some_and(|w| match &w.batch {
+            Decoded::Here(_) => true,
+            Decoded::Sent(number) => self.here.contains_key(number),
+        })
+    }
+
+    /// Applies what is decoded, and waits as long as more than `left` are not.
+    fn apply_until(&mut self, left: usize, db: &mut DbSnapshot, numbers: &Numbers) -> Result<(), Failed> {
+        while self.waiting.len() > left || self.is_next_here() {
+            let Some(Waiting { commit_no, table, first_row_id, batch }) = self.waiting.pop_front() else { break };
+            let batch = match batch {
+                Decoded::Here(batch) => batch,
+                Decoded::Sent(number) => self.wait_for(number),
+            };
+            let apply = |batch| apply(db, Op::Append { table, first_row_id }, Some(batch), numbers);
+            batch.and_then(apply).map_err(|e| Failed(commit_no, e))?;
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, number: u64) -> Result<Batch> {
+        loop {
+            if let Some(batch) = self.here.remove(&number) {
+                return batch;
+            }
+            let ended = |_| Error::internal("a thread that reads the log has ended");
+            let (number, batch) = self.done.recv().map_err(ended)?;
+            self.here.insert(number, batch);
+        }
+    }
 }
 
 fn replay_transaction(
     db: &mut DbSnapshot,
     transaction: &Transaction,
+    appends: &mut Appends,
     numbers: &Numbers,
     cold: &ColdTier,
-) -> Result<()> {
-    let mut waiting: Vec<Waiting> = Vec::new();
-    let in_flight = parallel::threads() * 2;
-    transaction.for_each_op(|bytes| {
+) -> Result<(), Failed> {
+    let no = transaction.commit_no;
+    // An operation of an earlier commit may be the one that fails.
+    let mut failed_no = no;
+    let replayed = transaction.for_each_op(|bytes| {
         let (op, from) = Op::decode(&bytes)?;
+        let mut apply_until = |appends: &mut Appends, db: &mut DbSnapshot, left| {
+            appends.apply_until(left, db, numbers).map_err(|Failed(no, e)| {
+                failed_no = no;
+                e
+            })
+        };
         match op {
             Op::Append { table: id, first_row_id } => {
                 let missing = || Error::internal(format!("there is no table with id {}", id.0));
-                let table = db.table(id).ok_or_else(missing)?.clone();
-                let large = bytes.len() >= PARALLEL_BYTES_MIN;
-                waiting.push(Waiting { table, id, first_row_id, bytes, from });
-                if !large || waiting.len() >= in_flight { drain(db, &mut waiting, numbers) } else { Ok(()) }
+                appends.add(no, db.table(id).ok_or_else(missing)?, first_row_id, bytes, from);
+                let left = appends.waiting_max;
+                apply_until(appends, db, left)
             }
-            Op::SwapIn { table, mut segment } => {
-                drain(db, &mut waiting, numbers)?;
-                segment.open = Some(cold.open(segment.id, &segment.root)?);
-                apply(db, Op::SwapIn { table, segment }, None, numbers)
-            }
-            op => {
-                drain(db, &mut waiting, numbers)?;
-                apply(db, op, None, numbers)
+            mut op => {
+                apply_until(appends, db, 0)?;
+                if let Op::SwapIn { segment, .. } = &mut op {
+                    segment.open = Some(cold.open(segment.id, &segment.root)?);
+                }
+                let created = if let Op::CreateTable { def } = &op { Some(def.id) } else { None };
+                apply(db, op, None, numbers)?;
+                created.map_or(Ok(()), |id| table_mut(db, id).map(TableSnapshot::leave_indexes))
             }
         }
-    })?;
-    drain(db, &mut waiting, numbers)
+    });
+    replayed.map_err(|e| Failed(failed_no, e))
 }
 
-/// Decodes in any order, applies in order.
-fn drain(db: &mut DbSnapshot, waiting: &mut Vec<Waiting>, numbers: &Numbers) -> Result<()> {
-    let batches = parallel::map(waiting, |w| decode(&w.table, &w.bytes, w.from))?;
-    for (w, batch) in waiting.drain(..).zip(batches) {
-        let Waiting { table, id, first_row_id, .. } = w;
-        // Nobody else holds the table now, so that it is changed in place.
-        drop(table);
-        apply(db, Op::Append { table: id, first_row_id }, Some(batch), numbers)?;
-    }
-    Ok(())
-}
-
-fn decode(table: &TableSnapshot, bytes: &Buffer, from: usize) -> Result<Batch> {
-    let (columns, len) = read_batch(bytes, from, table.def())?;
+fn decode(def: &TableDef, bytes: &Buffer, from: usize) -> Result<Batch> {
+    let (columns, len) = read_batch(bytes, from, def)?;
     let sealed = len >= SEALED_ROWS_MIN;
-    let mut keys = Vec::with_capacity(table.indexes().len());
-    for index in table.indexes() {
-        keys.push(index.layout().encode(&index.key_columns(&columns))?.sorted());
-    }
-    let stats = sealed.then(|| GroupStats::of(table.def(), &columns));
-    Ok(Batch { columns, len, sealed, stats, keys })
+    let stats = sealed.then(|| GroupStats::of(def, &columns));
+    Ok(Batch { columns, len, sealed, stats, keys: Vec::new() })
 }
 
 /// What a log leads to.

@@ -26,6 +26,8 @@ pub struct TableSnapshot {
     /// In the order of their row ids; none is without live rows.
     groups: Vector<Arc<RowGroup>>,
     indexes: Vec<Arc<IndexSnapshot>>,
+    /// Whether the indexes are left behind, as replay does, which nobody asks: see [`TableSnapshot::leave_indexes`].
+    indexes_left: bool,
     rows: u64,
     /// Statistics of the sealed groups, those since dropped or cleared included: bounds stay sound.
     sealed_stats: Arc<Aggregate>,
@@ -66,6 +68,7 @@ impl TableSnapshot {
             def,
             groups: Vector::new(),
             indexes,
+            indexes_left: false,
             rows: 0,
             sealed_stats: Arc::default(),
             stats: OnceLock::new(),
@@ -77,13 +80,29 @@ impl TableSnapshot {
     /// A table as a checkpoint has kept it. Its indexes are built when they are first used.
     pub(crate) fn restored(def: TableRef, groups: Vec<Arc<RowGroup>>, next_row_id: u64) -> Result<Self> {
         let mut table = Self::new(def)?;
-        let pending = |i| IndexSnapshot::pending(&table.def, i, &groups).map(Arc::new);
-        table.indexes = table.def.indexes.iter().map(pending).collect::<Result<_>>()?;
         table.rows = groups.iter().map(|g| g.live_rows() as u64).sum();
         groups.iter().filter(|g| g.is_sealed()).for_each(|g| table.note_sealed(g));
         table.groups = groups.into_iter().collect();
         table.reserve_row_ids(next_row_id);
+        table.resume_indexes()?;
         Ok(table)
+    }
+
+    /// From now on changes pass the indexes by. What asks for keys must wait for [`TableSnapshot::resume_indexes`].
+    pub(crate) fn leave_indexes(&mut self) {
+        self.indexes_left = true;
+    }
+
+    /// The indexes are those of the rows again; they are built when they are first used.
+    pub(crate) fn resume_indexes(&mut self) -> Result<()> {
+        self.indexes_left = false;
+        let groups: Vec<Arc<RowGroup>> = self.groups.iter().cloned().collect();
+        let index = |i| match groups.is_empty() {
+            true => IndexSnapshot::new(&self.def, i).map(Arc::new),
+            false => IndexSnapshot::pending(&self.def, i, &groups).map(Arc::new),
+        };
+        self.indexes = self.def.indexes.iter().map(index).collect::<Result<_>>()?;
+        Ok(())
     }
 
     /// The next row id to give out.
@@ -241,13 +260,15 @@ impl TableSnapshot {
     /// Adds a batch whose rows get the ids from `first_row_id` on, which are above all others.
     pub(crate) fn append(&mut self, first_row_id: u64, mut batch: Batch) -> Result<()> {
         self.reserve_row_ids(first_row_id + batch.len as u64);
-        if batch.keys.is_empty() && !self.indexes.is_empty() {
-            for index in &self.indexes {
-                batch.keys.push(index.layout().encode(&index.key_columns(&batch.columns))?.sorted());
+        if !self.indexes_left {
+            if batch.keys.is_empty() {
+                for index in &self.indexes {
+                    batch.keys.push(index.layout().encode(&index.key_columns(&batch.columns))?.sorted());
+                }
             }
-        }
-        for (index, keys) in self.indexes.iter_mut().zip(&batch.keys) {
-            Arc::make_mut(index).insert(keys, |row| first_row_id + row as u64)?;
+            for (index, keys) in self.indexes.iter_mut().zip(&batch.keys) {
+                Arc::make_mut(index).insert(keys, |row| first_row_id + row as u64)?;
+            }
         }
         self.rows += batch.len as u64;
         self.forget_stats();
@@ -376,6 +397,9 @@ impl TableSnapshot {
     }
 
     fn remove_from_indexes(&mut self, group: &RowGroup, offsets: &[u64], row_ids: &[u64]) -> Result<()> {
+        if self.indexes_left {
+            return Ok(());
+        }
         let everything = offsets.len() as u64 == self.rows;
         for index in &mut self.indexes {
             if everything {
@@ -465,6 +489,7 @@ impl TableSnapshot {
             });
             indexes.push(match kept {
                 Some(old) => Arc::new(old.renamed(index)),
+                None if self.indexes_left => Arc::new(fresh),
                 None => {
                     let mut index = fresh;
                     index.fill(&self.groups.iter().cloned().collect::<Vec<_>>())?;

@@ -1,6 +1,7 @@
 //! DuckDB, the second opinion on TPC-H answers: the Python package in a virtual environment made on demand below the
 //! target directory.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -56,6 +57,16 @@ impl DuckDb {
         Ok(here)
     }
 
+    /// Runs a Python script, which may import DuckDB; what it prints.
+    pub fn run_script(&self, script: &str, arguments: &[OsString]) -> Result<String> {
+        let mut command = Command::new(&self.python);
+        let output = command.arg("-c").arg(script).args(arguments).stderr(Stdio::inherit()).output()?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(Error::other("the DuckDB script failed")),
+        }
+    }
+
     fn has_duckdb(&self) -> bool {
         let mut probe = Command::new(&self.python);
         probe.args(["-c", "import duckdb"]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -79,16 +90,11 @@ impl DuckDb {
                 fs::write(work.path().join(format!("q{:02}.sql", i + 1)), sql)?;
             }
         }
-        let script = work.path().join("duckdb_run.py");
-        fs::write(&script, SCRIPT)?;
-        let mut command = Command::new(&self.python);
-        command.arg(script).args([threads.to_string(), runs.to_string()]).arg(csv_dir).arg(work.path());
-        let output = command.stderr(Stdio::inherit()).output()?;
-        if !output.status.success() {
-            return Err(Error::other("the DuckDB script failed"));
-        }
+        let arguments =
+            [threads.to_string().into(), runs.to_string().into(), csv_dir.into(), work.path().into()];
+        let output = self.run_script(SCRIPT, &arguments)?;
         let mut run = DuckDbRun::default();
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
+        for line in output.lines() {
             run.read(line)
                 .ok_or_else(|| Error::other(format!("unexpected line of the DuckDB script: {line}")))?;
         }

@@ -17,7 +17,7 @@ use crate::wire::{self, WireConnection};
 /// What the server prints.
 const LOG: &str = "server.log";
 /// How long a server may take until it answers the first connection.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// A running server; killed and its files removed when dropped.
 pub struct Server {
@@ -55,7 +55,16 @@ impl Server {
         self.child.wait().map(|_| ())
     }
 
-    /// Starts `binary` again on the same database, after [`Server::kill`]; on another port.
+    /// Asks the process to end in an orderly way, as `kill` does, and waits for it.
+    pub fn stop(&mut self) -> Result<()> {
+        let asked = Command::new("kill").arg(self.pid().to_string()).status()?;
+        match asked.success() && self.child.wait()?.success() {
+            true => Ok(()),
+            false => Err(Error::other("the server did not end in an orderly way")),
+        }
+    }
+
+    /// Starts `binary` again on the same database, after [`Server::kill`] or [`Server::stop`]; on another port.
     pub fn restart(&mut self, binary: &Path, env: &[(&str, String)]) -> Result<()> {
         let started = Instant::now();
         self.child = spawn(binary, env, self.dir.path(), self.log.path())?;

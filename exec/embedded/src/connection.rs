@@ -1,7 +1,7 @@
 //! A session whose results are gathered in memory: the plain way to use SPG in a program.
 
 use bytes::Bytes;
-use spg_session::{CellWriter, Client, Notice, ResultBatch, ResultColumn, Session};
+use spg_session::{CellWriter, Client, ExecuteEnd, Notice, ResultBatch, ResultColumn, Session};
 use spg_types::{Error, FormatSettings, Result};
 
 /// A session with its results gathered.
@@ -89,6 +89,31 @@ impl Connection {
     pub fn copy_in(&mut self, sql: &str, data: impl Into<Bytes>) -> Result<String> {
         let results = self.run(sql, Some(data.into()))?;
         Ok(results.into_iter().next_back().unwrap_or_default().tag)
+    }
+
+    /// Prepares a statement under a name. 42P05 when there is one of that name.
+    pub fn prepare(&mut self, name: &str, sql: &str) -> Result<()> {
+        self.session.parse(name, sql, &[])
+    }
+
+    /// Runs a prepared statement with parameters as text, once everything is durable. 26000 when there is none of that name.
+    pub fn query_prepared(&mut self, name: &str, params: &[Option<&str>]) -> Result<QueryResult> {
+        let mut gather = Gather { done: vec![], current: QueryResult::default(), copy: None };
+        let params = params.iter().map(|p| p.map(|text| Bytes::copy_from_slice(text.as_bytes()))).collect();
+        let run = |session: &mut Session, gather: &mut Gather| -> Result<()> {
+            session.bind("", name, &[], params, &[])?;
+            if let ExecuteEnd::Complete(tag) = session.execute("", 0, gather)? {
+                gather.command_complete(&tag)?;
+            }
+            Ok(())
+        };
+        let ran = run(&mut self.session, &mut gather);
+        let pending = self.session.sync()?;
+        ran?;
+        if let Some(p) = pending {
+            p.wait()?;
+        }
+        Ok(gather.done.pop().unwrap_or_default())
     }
 
     /// Runs statements and returns the result of each.
