@@ -26,7 +26,7 @@ pub use column::SegmentColumn;
 pub use header::{SegmentId, SegmentInfo};
 pub use reader::{Part, SegmentReader};
 pub use trailer::{ChunkMeta, ChunkStats, GroupMeta, PageMeta, RowIdRun};
-pub use writer::{EncodedGroup, GroupContent, SegmentWriter, WriteOptions};
+pub use writer::{EncodedGroup, GroupContent, GroupEncoder, SegmentWriter, WriteOptions};
 
 /// Rows of a row group, at most.
 pub const GROUP_ROWS_MAX: usize = 131_072;

@@ -63,13 +63,30 @@ struct EncodedChunk {
     stats: ChunkStats,
 }
 
+impl EncodedGroup {
+    /// Gives the rows other ids: they may not be known yet when rows are encoded. XX000 when they are another number.
+    pub fn set_runs(&mut self, runs: Vec<RowIdRun>) -> Result<()> {
+        if runs.iter().map(|r| r.len).sum::<u64>() != self.rows as u64 {
+            return Err(broken("row ids are not as many as rows"));
+        }
+        self.runs = runs;
+        Ok(())
+    }
+}
+
+/// Encodes row groups for a segment, on any thread.
+#[derive(Clone, Debug)]
+pub struct GroupEncoder {
+    columns: Vec<SegmentColumn>,
+    options: WriteOptions,
+}
+
 /// Writes one segment.
 pub struct SegmentWriter {
     file: Arc<dyn File>,
     table: TableId,
     segment: SegmentId,
-    columns: Vec<SegmentColumn>,
-    options: WriteOptions,
+    encoder: GroupEncoder,
     /// Buffers what has not been written to the file; a row group at most.
     parquet: SerializedFileWriter<Vec<u8>>,
     /// Where the next byte goes in the file.
@@ -86,43 +103,15 @@ fn broken(what: &str) -> Error {
     Error::internal(format!("a segment cannot be written: {what}"))
 }
 
-impl SegmentWriter {
-    /// Begins a segment in an empty file. 0A000 for a table without columns.
-    pub fn create(
-        file: Arc<dyn File>,
-        table: TableId,
-        segment: SegmentId,
-        columns: Vec<SegmentColumn>,
-        options: WriteOptions,
-    ) -> Result<Self> {
-        if columns.is_empty() {
-            return Err(Error::unsupported("a segment of a table without columns is not supported"));
-        }
-        let schema = parquet_schema(&columns).map_err(|e| failed(&e))?;
-        let types = columns.iter().map(|c| format!("{} {}", c.name, c.ty)).collect::<Vec<_>>().join(", ");
-        let properties = WriterProperties::builder()
-            .set_writer_version(WriterVersion::PARQUET_2_0)
-            .set_created_by("spg".to_string())
-            .set_bloom_filter_position(BloomFilterPosition::AfterRowGroup)
-            .set_key_value_metadata(Some(vec![KeyValue::new("spg.columns".to_string(), types)]))
-            .build();
-        let mut parquet =
-            SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).map_err(|e| failed(&e))?;
-        // The header's place; its content is known last.
-        parquet.write_all(&[0; HEADER_LEN]).map_err(|e| broken(&e.to_string()))?;
-        let mut writer = Self {
-            file,
-            table,
-            segment,
-            columns,
-            options,
-            parquet,
-            at: 0,
-            data: blake3::Hasher::new(),
-            groups: Vec::new(),
-        };
-        writer.drain()?;
-        Ok(writer)
+impl GroupEncoder {
+    /// An encoder for segments with these columns.
+    pub fn new(columns: Vec<SegmentColumn>, options: WriteOptions) -> Self {
+        Self { columns, options }
+    }
+
+    /// The columns.
+    pub fn columns(&self) -> &[SegmentColumn] {
+        &self.columns
     }
 
     /// Encodes the rows of a row group; takes the most of the time that writing takes. XX000 when they are none, or more
@@ -214,6 +203,50 @@ impl SegmentWriter {
                 .set_column_bloom_filter_fpp(path, BLOOM_FPP);
         }
         Ok(properties.build())
+    }
+}
+
+impl SegmentWriter {
+    /// Begins a segment in an empty file. 0A000 for a table without columns.
+    pub fn create(
+        file: Arc<dyn File>,
+        table: TableId,
+        segment: SegmentId,
+        columns: Vec<SegmentColumn>,
+        options: WriteOptions,
+    ) -> Result<Self> {
+        if columns.is_empty() {
+            return Err(Error::unsupported("a segment of a table without columns is not supported"));
+        }
+        let schema = parquet_schema(&columns).map_err(|e| failed(&e))?;
+        let types = columns.iter().map(|c| format!("{} {}", c.name, c.ty)).collect::<Vec<_>>().join(", ");
+        let properties = WriterProperties::builder()
+            .set_writer_version(WriterVersion::PARQUET_2_0)
+            .set_created_by("spg".to_string())
+            .set_bloom_filter_position(BloomFilterPosition::AfterRowGroup)
+            .set_key_value_metadata(Some(vec![KeyValue::new("spg.columns".to_string(), types)]))
+            .build();
+        let mut parquet =
+            SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).map_err(|e| failed(&e))?;
+        // The header's place; its content is known last.
+        parquet.write_all(&[0; HEADER_LEN]).map_err(|e| broken(&e.to_string()))?;
+        let mut writer = Self {
+            file,
+            table,
+            segment,
+            encoder: GroupEncoder { columns, options },
+            parquet,
+            at: 0,
+            data: blake3::Hasher::new(),
+            groups: Vec::new(),
+        };
+        writer.drain()?;
+        Ok(writer)
+    }
+
+    /// Encodes the rows of a row group; see [`GroupEncoder::encode`].
+    pub fn encode(&self, content: GroupContent<'_>) -> Result<EncodedGroup> {
+        self.encoder.encode(content)
     }
 
     /// Appends a row group whose row ids are above all others'. 58030, 53100 when the file cannot be written.
@@ -308,7 +341,7 @@ impl SegmentWriter {
         let trailer_at = self.at;
         let trailer = Trailer {
             data_hash: *self.data.finalize().as_bytes(),
-            columns: self.columns.clone(),
+            columns: self.encoder.columns.clone(),
             groups: std::mem::take(&mut self.groups),
         };
         let bytes = trailer.encode().map_err(|e| broken(&e.to_string()))?;
@@ -323,8 +356,8 @@ impl SegmentWriter {
             last_row_id,
             rows: trailer.groups.iter().map(|g| g.rows as u64).sum(),
             groups: trailer.groups.len() as u32,
-            columns: self.columns.len() as u32,
-            fingerprint: fingerprint(&self.columns),
+            columns: self.encoder.columns.len() as u32,
+            fingerprint: fingerprint(&self.encoder.columns),
             file_len: self.at,
             trailer_at,
             trailer_len: bytes.len() as u32,

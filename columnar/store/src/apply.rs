@@ -88,6 +88,11 @@ pub(crate) fn apply(db: &mut DbSnapshot, op: Op, batch: Option<Batch>, numbers: 
             let segment = segment.open.ok_or_else(|| Error::internal("a segment was not opened"))?;
             table_mut(db, table)?.swap_in(&segment)
         }
+        Op::AppendCold { table, segment, group } => {
+            let segment = segment.open.ok_or_else(|| Error::internal("a segment was not opened"))?;
+            let keys = batch.map_or_else(Vec::new, |b| b.keys);
+            table_mut(db, table)?.append_cold(&segment, group, keys)
+        }
         op => {
             change_catalog(db, op, numbers)?;
             db.catalog_version = numbers.next_catalog_version();
@@ -152,7 +157,11 @@ fn change_catalog(db: &mut DbSnapshot, op: Op, numbers: &Numbers) -> Result<()> 
         Op::DropSchema { name } => {
             catalog.schemas.remove(&*name);
         }
-        Op::Append { .. } | Op::Delete { .. } | Op::Truncate { .. } | Op::SwapIn { .. } => {
+        Op::Append { .. }
+        | Op::Delete { .. }
+        | Op::Truncate { .. }
+        | Op::SwapIn { .. }
+        | Op::AppendCold { .. } => {
             return Err(Error::internal("a change of rows is no change of the catalog"));
         }
     }

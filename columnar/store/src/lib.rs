@@ -12,6 +12,7 @@
 mod apply;
 mod backup;
 mod batch_codec;
+mod bulk;
 mod checkpoint;
 mod codec;
 mod cold;
@@ -47,12 +48,13 @@ mod tier;
 mod txn;
 mod zone;
 
+pub use bulk::Placement;
 pub use cold_tier::TierOptions;
 pub use facts::{SegmentFacts, TierFacts, WalFacts};
 pub use index::{IndexRange, IndexSnapshot, ProbeMatches, RowIds};
 pub use lock::{LockWait, Turn, WriteMode};
 pub use pending::PendingCommit;
-pub use prepare::{PreparedBatch, prepare_batch};
+pub use prepare::{PreparedBatch, prepare_batch, prepare_batch_for};
 pub use recover::Replayed;
 pub use role::Role;
 pub use row_group::{ROW_GROUP_ROWS, RowGroup};

@@ -55,6 +55,12 @@ pub(crate) enum Op {
         table: TableId,
         segment: SegmentRef,
     },
+    /// Rows of a segment's row group are the table's; the segment is durable before this is logged.
+    AppendCold {
+        table: TableId,
+        segment: SegmentRef,
+        group: u32,
+    },
     CreateIndex {
         table: TableId,
         index: IndexDef,
@@ -86,6 +92,15 @@ pub(crate) struct SegmentRef {
     pub(crate) open: Option<Arc<Segment>>,
 }
 
+impl SegmentRef {
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        let id = r.u64()?;
+        let mut root = [0; 32];
+        root.copy_from_slice(r.bytes(32)?);
+        Ok(Self { id, root, open: None })
+    }
+}
+
 const APPEND: u8 = 1;
 const DELETE: u8 = 2;
 const TRUNCATE: u8 = 3;
@@ -101,6 +116,7 @@ const DROP_SCHEMA: u8 = 12;
 const ADD_COLUMN: u8 = 13;
 const DROP_COLUMN: u8 = 14;
 const SWAP_IN: u8 = 15;
+const APPEND_COLD: u8 = 20;
 
 impl Op {
     pub(crate) fn encode(&self, w: &mut Writer) -> Result<()> {
@@ -174,6 +190,13 @@ impl Op {
                 w.u64(segment.id);
                 w.0.extend_from_slice(&segment.root);
             }
+            Op::AppendCold { table, segment, group } => {
+                w.u8(APPEND_COLD);
+                w.u32(table.0);
+                w.u64(segment.id);
+                w.0.extend_from_slice(&segment.root);
+                w.u32(*group);
+            }
         }
         Ok(())
     }
@@ -201,10 +224,12 @@ impl Op {
                 Op::AddColumn { table, column, value }
             }
             SWAP_IN => {
-                let (table, id) = (TableId(r.u32()?), r.u64()?);
-                let mut root = [0; 32];
-                root.copy_from_slice(r.bytes(32)?);
-                Op::SwapIn { table, segment: SegmentRef { id, root, open: None } }
+                let table = TableId(r.u32()?);
+                Op::SwapIn { table, segment: SegmentRef::read(&mut r)? }
+            }
+            APPEND_COLD => {
+                let table = TableId(r.u32()?);
+                Op::AppendCold { table, segment: SegmentRef::read(&mut r)?, group: r.u32()? }
             }
             DROP_COLUMN => Op::DropColumn { table: TableId(r.u32()?), column: r.varint()? as usize },
             other => return Err(corrupt(&format!("there is no operation {other}"))),

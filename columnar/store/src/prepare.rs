@@ -5,10 +5,12 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, UInt16Type};
+use spg_segment::EncodedGroup;
 use spg_types::{Error, Repr, Result, TableDef};
 use spg_wal::OpBody;
 
 use crate::batch_codec::write_batch;
+use crate::bulk::Placement;
 use crate::codec::Writer;
 use crate::index::layout::{KeyLayout, SortedKeys};
 use crate::row_group::ROW_GROUP_ROWS;
@@ -23,6 +25,8 @@ pub struct PreparedBatch {
     pub(crate) stats: Option<GroupStats>,
     pub(crate) keys: Vec<(KeyLayout, SortedKeys)>,
     pub(crate) body: Option<OpBody>,
+    /// The rows for a segment, where they do not stay in memory; then there are no columns.
+    pub(crate) cold: Option<EncodedGroup>,
 }
 
 impl PreparedBatch {
@@ -40,11 +44,25 @@ impl PreparedBatch {
 /// Prepares one array per column of the table, at most [`ROW_GROUP_ROWS`] rows; best that many, and at least half, so that
 /// the batch becomes a row group as it is. XX000 when arrays and table do not fit together.
 pub fn prepare_batch(def: &TableDef, columns: Vec<ArrayRef>) -> Result<PreparedBatch> {
-    prepare(def, columns, true)
+    prepare(def, columns, true, &Placement::hot())
+}
+
+/// As [`prepare_batch`] for a load that may outgrow the hot tier.
+pub fn prepare_batch_for(
+    def: &TableDef,
+    columns: Vec<ArrayRef>,
+    placement: &Placement,
+) -> Result<PreparedBatch> {
+    prepare(def, columns, true, placement)
 }
 
 /// As [`prepare_batch`], with the bytes for the log only where there is one.
-pub(crate) fn prepare(def: &TableDef, columns: Vec<ArrayRef>, logged: bool) -> Result<PreparedBatch> {
+pub(crate) fn prepare(
+    def: &TableDef,
+    columns: Vec<ArrayRef>,
+    logged: bool,
+    placement: &Placement,
+) -> Result<PreparedBatch> {
     let len = check_columns(def, &columns)?;
     if len > ROW_GROUP_ROWS {
         return Err(Error::internal(format!("a batch of {len} rows is larger than a row group")));
@@ -61,6 +79,12 @@ pub(crate) fn prepare(def: &TableDef, columns: Vec<ArrayRef>, logged: bool) -> R
         let sorted = layout.encode(&key_columns)?.sorted();
         keys.push((layout, sorted));
     }
+    let stats = sealed.then(|| GroupStats::of(def, &columns));
+    if let Some(stats) = &stats
+        && let Some(group) = placement.encode(&columns, stats)?
+    {
+        return Ok(PreparedBatch { stats: None, columns: vec![], len, keys, body: None, cold: Some(group) });
+    }
     let body = if logged {
         let mut w = Writer::default();
         write_batch(&mut w, def, &columns, len)?;
@@ -68,7 +92,7 @@ pub(crate) fn prepare(def: &TableDef, columns: Vec<ArrayRef>, logged: bool) -> R
     } else {
         None
     };
-    Ok(PreparedBatch { stats: sealed.then(|| GroupStats::of(def, &columns)), columns, len, keys, body })
+    Ok(PreparedBatch { stats, columns, len, keys, body, cold: None })
 }
 
 /// The number of rows of columns that fit the table. XX000 when they do not.

@@ -40,7 +40,8 @@ pub(crate) fn replay(
     cold: &ColdTier,
 ) -> Result<DbSnapshot> {
     let Some(first) = log.next_transaction()? else { return Ok(db) };
-    let failed = |e: Error, no: u64| e.with_context(format!("commit {no} of log file \"{}\"", path.display()));
+    let failed =
+        |e: Error, no: u64| e.with_context(format!("commit {no} of log file \"{}\"", path.display()));
     each_table(&mut db, |table| {
         table.leave_indexes();
         Ok(())
@@ -150,7 +151,9 @@ impl Appends {
     /// Applies what is decoded, and waits as long as more than `left` are not.
     fn apply_until(&mut self, left: usize, db: &mut DbSnapshot, numbers: &Numbers) -> Result<(), Failed> {
         while self.waiting.len() > left || self.is_next_here() {
-            let Some(Waiting { commit_no, table, first_row_id, batch }) = self.waiting.pop_front() else { break };
+            let Some(Waiting { commit_no, table, first_row_id, batch }) = self.waiting.pop_front() else {
+                break;
+            };
             let batch = match batch {
                 Decoded::Here(batch) => batch,
                 Decoded::Sent(number) => self.wait_for(number),
@@ -200,7 +203,7 @@ fn replay_transaction(
             }
             mut op => {
                 apply_until(appends, db, 0)?;
-                if let Op::SwapIn { segment, .. } = &mut op {
+                if let Op::SwapIn { segment, .. } | Op::AppendCold { segment, .. } = &mut op {
                     segment.open = Some(cold.open(segment.id, &segment.root)?);
                 }
                 let created = if let Op::CreateTable { def } = &op { Some(def.id) } else { None };

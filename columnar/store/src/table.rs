@@ -93,6 +93,11 @@ impl TableSnapshot {
         self.indexes_left = true;
     }
 
+    /// Whether changes pass the indexes by.
+    pub(crate) fn leaves_indexes(&self) -> bool {
+        self.indexes_left
+    }
+
     /// The indexes are those of the rows again; they are built when they are first used.
     pub(crate) fn resume_indexes(&mut self) -> Result<()> {
         self.indexes_left = false;
@@ -259,26 +264,33 @@ impl TableSnapshot {
 
     /// Adds a batch whose rows get the ids from `first_row_id` on, which are above all others.
     pub(crate) fn append(&mut self, first_row_id: u64, mut batch: Batch) -> Result<()> {
-        self.reserve_row_ids(first_row_id + batch.len as u64);
-        if !self.indexes_left {
-            if batch.keys.is_empty() {
-                for index in &self.indexes {
-                    batch.keys.push(index.layout().encode(&index.key_columns(&batch.columns))?.sorted());
-                }
+        if batch.keys.is_empty() && !self.indexes_left {
+            for index in &self.indexes {
+                batch.keys.push(index.layout().encode(&index.key_columns(&batch.columns))?.sorted());
             }
-            for (index, keys) in self.indexes.iter_mut().zip(&batch.keys) {
+        }
+        let group =
+            RowGroup::new(&self.def, batch.columns, batch.len, first_row_id, batch.sealed, batch.stats);
+        self.append_group(group, &batch.keys)?;
+        self.merge_tail()
+    }
+
+    /// Adds a row group with contiguous ids, which are above all others, and its keys, one batch per index.
+    pub(crate) fn append_group(&mut self, group: RowGroup, keys: &[SortedKeys]) -> Result<()> {
+        let first_row_id = group.first_row_id();
+        self.reserve_row_ids(group.last_row_id() + 1);
+        if !self.indexes_left {
+            for (index, keys) in self.indexes.iter_mut().zip(keys) {
                 Arc::make_mut(index).insert(keys, |row| first_row_id + row as u64)?;
             }
         }
-        self.rows += batch.len as u64;
+        self.rows += group.len() as u64;
         self.forget_stats();
-        let group =
-            RowGroup::new(&self.def, batch.columns, batch.len, first_row_id, batch.sealed, batch.stats);
         if group.is_sealed() {
             self.note_sealed(&group);
         }
         self.groups.push_back(Arc::new(group));
-        self.merge_tail()
+        Ok(())
     }
 
     fn note_sealed(&mut self, group: &RowGroup) {

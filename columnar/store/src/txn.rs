@@ -11,6 +11,7 @@ use spg_wal::Ops;
 use crate::Role;
 use crate::apply::apply;
 use crate::batch_codec::write_batch;
+use crate::bulk::{BulkSegment, Placement};
 use crate::codec::Writer;
 use crate::cold::Segment;
 use crate::constraint::{Touched, check_statement, check_unique, check_whole_key, duplicate_key};
@@ -39,6 +40,8 @@ pub struct WriteTxn {
     pub(crate) log: Option<TxnLog>,
     /// What the current statement has done, for [`WriteTxn::end_statement`].
     pub(crate) touched: Vec<Touched>,
+    /// Rows of the current statement that go to the cold tier at once.
+    pub(crate) bulk: Option<BulkSegment>,
     /// Whether anything has been changed.
     changed: bool,
     /// While it writes beside others.
@@ -94,6 +97,7 @@ impl WriteTxn {
             view,
             log,
             touched: Vec::new(),
+            bulk: None,
             changed: false,
             shared,
             before: None,
@@ -120,6 +124,8 @@ impl WriteTxn {
     /// CHECK are the caller's to check, foreign keys wait for [`WriteTxn::end_statement`]. 23505.
     pub fn append(&mut self, table: TableId, columns: Vec<ArrayRef>) -> Result<Range<u64>> {
         self.check_same_table(table)?;
+        // Row ids ascend.
+        self.finish_bulk()?;
         let len = check_columns(self.draft_table(table)?.def(), &columns)?;
         self.count_rows(len)?;
         let mut ids: Option<Range<u64>> = None;
@@ -128,7 +134,8 @@ impl WriteTxn {
             let n = self.piece_rows(&columns, start, len);
             let piece = columns.iter().map(|c| c.slice(start, n)).collect();
             let added = if n >= SEALED_ROWS_MIN {
-                let prepared = prepare(self.draft_table(table)?.def(), piece, self.log.is_some())?;
+                let prepared =
+                    prepare(self.draft_table(table)?.def(), piece, self.log.is_some(), &Placement::hot())?;
                 self.add_prepared(table, prepared)?
             } else {
                 self.append_small(table, piece, n)?
@@ -196,10 +203,15 @@ impl WriteTxn {
         Ok(())
     }
 
-    /// Adds a batch that [`crate::prepare_batch`] has made for this table. As [`WriteTxn::append`] otherwise.
-    pub fn append_prepared(&mut self, table: TableId, batch: PreparedBatch) -> Result<Range<u64>> {
+    /// Adds a batch that [`crate::prepare_batch`] has made for this table. As [`WriteTxn::append`] otherwise, but rows that
+    /// were prepared for the cold tier are there, and their keys are checked, when the statement ends.
+    pub fn append_prepared(&mut self, table: TableId, mut batch: PreparedBatch) -> Result<Range<u64>> {
         self.check_same_table(table)?;
         self.count_rows(batch.len())?;
+        if let Some(group) = batch.cold.take() {
+            return self.append_cold(table, group, batch);
+        }
+        self.finish_bulk()?;
         self.add_prepared(table, batch)
     }
 
@@ -242,7 +254,7 @@ impl WriteTxn {
         self.appended(table, first..end)
     }
 
-    fn appended(&mut self, table: TableId, ids: Range<u64>) -> Result<Range<u64>> {
+    pub(crate) fn appended(&mut self, table: TableId, ids: Range<u64>) -> Result<Range<u64>> {
         if !self.draft_table(table)?.def().foreign_keys.is_empty() {
             match self.touched.last_mut() {
                 Some(Touched::Appended { table: t, end, .. }) if *t == table && *end == ids.start => {
@@ -283,6 +295,7 @@ impl WriteTxn {
 
     /// Checks the foreign keys that the statement may have broken. 23503.
     pub fn end_statement(&mut self) -> Result<()> {
+        self.finish_bulk()?;
         self.lock_references()?;
         let touched = std::mem::take(&mut self.touched);
         check_statement(&self.draft, &touched).map_err(|error| self.judged(error))
@@ -329,6 +342,7 @@ impl WriteTxn {
 
     /// Undoes everything since a savepoint of this transaction, which stays good. 53100 or 58030 when the log has failed.
     pub fn rollback_to(&mut self, savepoint: &Savepoint) -> Result<()> {
+        self.bulk = None;
         self.touched.truncate(savepoint.touched);
         self.changed = savepoint.changed;
         if let Some(shared) = &mut self.shared {
@@ -559,6 +573,11 @@ impl WriteTxn {
 
     /// Logs and applies an operation.
     fn change(&mut self, op: Op) -> Result<()> {
+        self.change_with(op, None)
+    }
+
+    /// As `change`, with what the operation does not say itself.
+    pub(crate) fn change_with(&mut self, op: Op, batch: Option<Batch>) -> Result<()> {
         if self.shared.is_some() {
             let Op::Delete { table, .. } = op else {
                 return Err(Error::internal("a change of the catalog needs the write lock alone"));
@@ -569,7 +588,7 @@ impl WriteTxn {
             op.encode(&mut w)?;
             log.ops.push(&w.0)?;
         }
-        self.apply(op, None)?;
+        self.apply(op, batch)?;
         self.stream()
     }
 

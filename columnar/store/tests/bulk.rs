@@ -8,9 +8,9 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::UInt16Type;
 use common::*;
-use spg_store::{ROW_GROUP_ROWS, prepare_batch};
+use spg_store::{ROW_GROUP_ROWS, Store, WriteTxn, prepare_batch, prepare_batch_for};
 use spg_types::{Datum, IndexOrigin, SqlState};
-use spg_vfs::MemoryVfs;
+use spg_vfs::{MemoryVfs, Vfs};
 
 fn batch(from: i32, n: usize) -> Vec<Row> {
     let row = |i: i32| (i, Some(i64::from(i * 7 % 1000)), Some(format!("value {}", i % 50)), i64::from(i));
@@ -141,4 +141,78 @@ fn deleted_rows_are_cleared_away() {
     assert!(t.fetch(&most[..1], &[0]).is_err());
     txn.delete(table, &ids).unwrap();
     assert_eq!(txn.snapshot().table(table).unwrap().row_groups().len(), 0);
+}
+
+/// The same load with room for its rows in memory and without: same rows, same keys, same errors, also after a crash, after a
+/// restart from a checkpoint, and when the load is undone.
+#[test]
+fn a_load_beyond_the_budget_goes_to_the_cold_tier() {
+    let load = |hot_bytes: usize| {
+        let vfs = MemoryVfs::new();
+        let open = || {
+            let mut options = options(Arc::new(vfs.clone()));
+            options.tier.hot_bytes = hot_bytes;
+            Store::open(options).unwrap()
+        };
+        let store = open();
+        let mut txn = begin(&store);
+        let table = txn.create_table(items("t")).unwrap();
+        txn.commit().unwrap().wait().unwrap();
+
+        let mut txn = begin(&store);
+        let def = txn.snapshot().table(table).unwrap().def().clone();
+        let start = txn.savepoint();
+        let prepared = |txn: &WriteTxn, from: i32, n: usize| {
+            let placement = txn.placement(table).unwrap();
+            prepare_batch_for(&def, arrays(&batch(from, n)), &placement).unwrap()
+        };
+        let group = prepared(&txn, 0, 80_000);
+        txn.append_prepared(table, group).unwrap();
+        txn.rollback_to(&start).unwrap();
+        // Small ones stay in memory wherever the others are.
+        for (from, n) in [(0, 66_000), (100_000, 66_000), (5_000_000, 100), (6_000_000, 70_000)] {
+            let group = prepared(&txn, from, n);
+            txn.append_prepared(table, group).unwrap();
+        }
+        txn.end_statement().unwrap();
+        txn.commit().unwrap().wait().unwrap();
+
+        let mut txn = begin(&store);
+        let (first, twice) = (prepared(&txn, 7_000_000, 70_000), prepared(&txn, 7_069_999, 70_000));
+        let error = txn
+            .append_prepared(table, first)
+            .and_then(|_| txn.append_prepared(table, twice))
+            .and_then(|_| txn.end_statement())
+            .unwrap_err();
+        drop(txn);
+        let error = (error.message().to_string(), error.detail().map(str::to_string));
+
+        let deleted: Vec<u64> =
+            rows(store.published().table(table).unwrap()).iter().step_by(7).map(|r| r.0).collect();
+        let mut txn = begin(&store);
+        txn.delete(table, &deleted).unwrap();
+        txn.append(table, arrays(&batch(8_000_000, 3))).unwrap();
+        txn.commit().unwrap().wait().unwrap();
+        let db = store.published();
+        let cold = db.table(table).unwrap().row_groups().filter(|g| g.is_cold()).count();
+        let before = dump(&db);
+        drop((store, db));
+        let store = open();
+        assert!(dump(&store.published()) == before, "replay of the log");
+        store.checkpoint().unwrap();
+        store.close().unwrap();
+        drop(store);
+        let files = vfs.list(std::path::Path::new("d/spg.db.spg/segments")).unwrap();
+        let store = open();
+        assert!(dump(&store.published()) == before, "start from a checkpoint");
+        let values: Vec<String> =
+            rows(store.published().table(table).unwrap()).into_iter().map(|r| r.1).collect();
+        (values, error, cold, files.len())
+    };
+    let (hot, cold) = (load(usize::MAX), load(0));
+    assert_eq!((hot.2, cold.2), (0, 3));
+    // Nothing is left of what was undone.
+    assert_eq!((hot.3, cold.3), (0, 2));
+    assert_eq!(hot.1, cold.1);
+    assert!(hot.0 == cold.0, "the same rows");
 }

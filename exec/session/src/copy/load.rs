@@ -12,7 +12,7 @@ use spg_expr::{Compiled, EvalContext, Expr};
 use spg_plan::bind::{self, CopySource};
 use spg_plan::{Modify, Plan};
 use spg_run::RowChecks;
-use spg_store::{PreparedBatch, ROW_GROUP_ROWS, prepare_batch};
+use spg_store::{Placement, PreparedBatch, ROW_GROUP_ROWS, prepare_batch_for};
 use spg_types::{Datum, Error, Result, TableId, TableRef};
 
 use super::CopyFormat;
@@ -33,6 +33,8 @@ struct Loader {
     checks: RowChecks,
     context: Arc<EvalContext>,
     table: TableRef,
+    /// Whether row groups stay in memory.
+    placement: Placement,
 }
 
 enum Source {
@@ -63,12 +65,13 @@ pub(super) fn run(
         format,
         settings: env.ctx.format.clone(),
     };
-    let loader = Loader {
+    let mut loader = Loader {
         layout,
         columns: sources(modify)?,
         checks: RowChecks::new(modify)?,
         context: env.ctx.clone(),
         table: table.clone(),
+        placement: Placement::hot(),
     };
     client.copy_in_begin(columns.len(), false)?;
     let workers = session.instance.workers;
@@ -84,6 +87,7 @@ pub(super) fn run(
         }
         parsed.rows as u64
     } else {
+        loader.placement = write.placement(table.id)?;
         std::thread::scope(|scope| {
             let mut crew = Crew::start(scope, &loader, workers);
             let result = crew.load(first, &mut pieces, table.id, write, running, client);
@@ -150,7 +154,7 @@ impl Loader {
                 Ok(arrow::compute::concat(&arrays)?)
             })
             .collect::<Result<Vec<_>>>()?;
-        prepare_batch(&self.table, columns)
+        prepare_batch_for(&self.table, columns, &self.placement)
     }
 }
 
