@@ -55,15 +55,6 @@ impl Server {
         self.child.wait().map(|_| ())
     }
 
-    /// Asks the process to end in an orderly way, as `kill` does, and waits for it.
-    pub fn stop(&mut self) -> Result<()> {
-        let asked = Command::new("kill").arg(self.pid().to_string()).status()?;
-        match asked.success() && self.child.wait()?.success() {
-            true => Ok(()),
-            false => Err(Error::other("the server did not end in an orderly way")),
-        }
-    }
-
     /// Starts `binary` again on the same database, after [`Server::kill`] or [`Server::stop`]; on another port.
     pub fn restart(&mut self, binary: &Path, env: &[(&str, String)]) -> Result<()> {
         let started = Instant::now();

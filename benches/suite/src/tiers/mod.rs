@@ -121,14 +121,21 @@ fn restart(
     env: &[(&'static str, u64)],
 ) -> Result<f64> {
     tokio::task::block_in_place(|| {
-        let server = engine.server_mut()?;
         if orderly {
-            server.stop()?
+            stop(engine)?
         } else {
-            server.kill()?
+            engine.server_mut()?.kill()?
         }
         Ok(engine.start_again(&options.common, env)?.as_secs_f64())
     })
+}
+
+/// Stops SPG in an orderly way.
+fn stop(engine: &mut Engine) -> Result<()> {
+    match engine.server_mut()?.stop()? {
+        true => Ok(()),
+        false => Err("the server did not end in an orderly way".into()),
+    }
 }
 
 /// Bytes of the files in a folder whose names end so.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use spg_embedded::{Config, Database};
 
-use super::{Goal, Options, restart};
+use super::{Goal, Options, restart, stop};
 use crate::Result;
 use crate::engine::Engine;
 use crate::report::{Table, grouped};
@@ -40,8 +40,14 @@ impl Latencies {
 
 pub(super) async fn run(options: &Options, engine: &mut Engine) -> Result<Vec<Goal>> {
     eprintln!("point reads");
-    let mut table =
-        Table::new(&["microseconds", "reads", "wire p50", "wire p99", "engine p50", "engine p99"]);
+    let mut table = Table::new(&[
+        "microseconds",
+        "reads",
+        "wire p50",
+        "wire p99",
+        "engine p50, no cache",
+        "engine p99, no cache",
+    ]);
     let mut goals = Vec::new();
     restart(options, engine, true, &[])?;
     let mut over_wire = Vec::new();
@@ -91,7 +97,7 @@ pub(super) async fn run(options: &Options, engine: &mut Engine) -> Result<Vec<Go
             text(inside.share(0.5)),
             text(inside.share(0.99)),
         ]);
-        let what = format!("point read of a cold row in the engine, {title}, p50");
+        let what = format!("point read of a cold row in the engine without cache, {title}, p50");
         goals.push(Goal::at_most(&what, inside.share(0.5), 200.0, |v| format!("{v:.0} us")));
     }
     println!("### Point reads of cold rows by primary key, TPC-H scale factor {}\n", options.sf);
@@ -101,12 +107,14 @@ pub(super) async fn run(options: &Options, engine: &mut Engine) -> Result<Vec<Go
 
 /// The same reads in this process, on the server's database.
 fn in_engine(options: &Options, engine: &mut Engine, keys: &[Vec<Vec<i32>>]) -> Result<Vec<Latencies>> {
+    stop(engine)?;
     let server = engine.server_mut()?;
-    server.stop()?;
     let config = Config {
         db_path: server.dir().join("spg.db"),
         wal_path: server.dir().join("wal.log"),
         workers: Some(options.common.threads()),
+        // Every read decodes its pages.
+        cache_bytes: 0,
         ..Config::default()
     };
     let database = Database::open(config)?;
