@@ -45,7 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("crash", &["embedded", "types", "vfs", "wal", "store", "corpus"]),
     ("sim", &["types", "vfs", "store"]),
     ("micro", &["types", "simd", "expr", "functions", "run", "store"]),
-    ("suite", &["corpus"]),
+    ("suite", &["corpus", "embedded"]),
 ];
 
 /// Crates from outside that only some layers may use, with those layers.
