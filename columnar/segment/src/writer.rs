@@ -249,6 +249,11 @@ impl SegmentWriter {
         self.encoder.encode(content)
     }
 
+    /// Encodes row groups while others are appended.
+    pub fn encoder(&self) -> GroupEncoder {
+        self.encoder.clone()
+    }
+
     /// Appends a row group whose row ids are above all others'. 58030, 53100 when the file cannot be written.
     pub fn append(&mut self, group: EncodedGroup) -> Result<()> {
         let last = self.groups.last().and_then(|g| g.runs.last()).map_or(0, |r| r.first + r.len);
@@ -311,7 +316,7 @@ impl SegmentWriter {
 
     /// Encodes and appends.
     pub fn write(&mut self, content: GroupContent<'_>) -> Result<()> {
-        let encoded = self.encode(content)?;
+        let encoded = self.encoder.encode(content)?;
         self.append(encoded)
     }
 

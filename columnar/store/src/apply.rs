@@ -85,8 +85,14 @@ pub(crate) fn apply(db: &mut DbSnapshot, op: Op, batch: Option<Batch>, numbers: 
             Ok(())
         }
         Op::SwapIn { table, segment } => {
-            let segment = segment.open.ok_or_else(|| Error::internal("a segment was not opened"))?;
-            table_mut(db, table)?.swap_in(&segment)
+            let open = segment.open.ok_or_else(|| Error::internal("a segment was not opened"))?;
+            table_mut(db, table)?.swap_in(&open, segment.prepared.as_deref())
+        }
+        Op::Rearrange { table, new } => {
+            let table = table_mut(db, table)?;
+            // What has changed since stays as it is.
+            new.iter().for_each(|replacement| _ = table.replace(replacement));
+            Ok(())
         }
         Op::AppendCold { table, segment, group } => {
             let segment = segment.open.ok_or_else(|| Error::internal("a segment was not opened"))?;
@@ -161,7 +167,8 @@ fn change_catalog(db: &mut DbSnapshot, op: Op, numbers: &Numbers) -> Result<()> 
         | Op::Delete { .. }
         | Op::Truncate { .. }
         | Op::SwapIn { .. }
-        | Op::AppendCold { .. } => {
+        | Op::AppendCold { .. }
+        | Op::Rearrange { .. } => {
             return Err(Error::internal("a change of rows is no change of the catalog"));
         }
     }

@@ -207,7 +207,12 @@ impl WriteTxn {
                 }
             }
             let len = group.len();
-            let segment = SegmentRef { id: segment.id(), root: segment.root, open: Some(segment.clone()) };
+            let segment = SegmentRef {
+                id: segment.id(),
+                root: segment.root,
+                open: Some(segment.clone()),
+                prepared: None,
+            };
             let op = Op::AppendCold { table, segment, group: at as u32 };
             let batch = Batch { columns: Vec::new(), len, sealed: true, stats: None, keys };
             self.change_with(op, Some(batch))?;

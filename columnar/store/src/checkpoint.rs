@@ -25,6 +25,8 @@ use crate::parallel;
 use crate::row_group::{Place, RowGroup};
 use crate::snapshot::DbSnapshot;
 use crate::store::Store;
+use crate::table::TableSnapshot;
+use crate::tier::altered_columns;
 
 /// Row groups of at least this many bytes get a file of their own, which goes when they go.
 const OWN_FILE_BYTES: usize = 1 << 20;
@@ -362,12 +364,14 @@ fn tables(
     db: &DbSnapshot,
     places: &HashMap<u64, Place>,
 ) -> Result<Vec<(spg_types::TableId, Vec<GroupEntry>)>> {
-    let entry = |group: &Arc<RowGroup>| {
+    let entry = |t: &TableSnapshot, group: &Arc<RowGroup>| {
         let place = places.get(&group.id()).copied().or_else(|| group.home());
         let place = place.ok_or_else(|| Error::internal("a row group was not written"))?;
-        Ok(GroupEntry { place, deletes: group.deletes().cloned() })
+        let columns = altered_columns(t.def(), group)?;
+        Ok(GroupEntry { place, columns, deletes: group.deletes().cloned() })
     };
-    db.tables().map(|t| Ok((t.def().id, t.row_groups().map(entry).collect::<Result<_>>()?))).collect()
+    let entries = |t: &TableSnapshot| t.row_groups().map(|group| entry(t, group)).collect::<Result<_>>();
+    db.tables().map(|t| Ok((t.def().id, entries(t)?))).collect()
 }
 
 /// Waits until everything in `db` is durable in the log.

@@ -13,7 +13,7 @@ use spg_vfs::Vfs;
 use crate::manifest::SegmentEntry;
 use crate::seal;
 use crate::sketch::Sketch;
-use crate::zone;
+use crate::zone::{self, NewColumn};
 
 /// Rows at so many offsets, at most, are read page by page; for more, a column is decoded whole.
 const PAGE_READS_MAX: usize = 16;
@@ -126,6 +126,15 @@ impl ColdGroup {
         self.segment.reader.column(&self.segment.cache, self.at, column)
     }
 
+    /// As [`ColdGroup::column`] for who needs it once: the cache is looked at and left as it is.
+    fn read_once(&self, column: usize) -> Result<ArrayRef> {
+        let reader = &self.segment.reader;
+        match reader.cached_column(&self.segment.cache, self.at, column) {
+            Some(array) => Ok(array),
+            None => reader.read_column(self.at, column),
+        }
+    }
+
     fn stats(&self, column: usize) -> &ChunkStats {
         &self.segment.reader.groups()[self.at].chunks[column].stats
     }
@@ -171,6 +180,8 @@ pub(crate) enum ColumnSource {
     Memory(ArrayRef),
     /// A column of a row group in a segment, by its place there.
     Cold(ColdGroup, usize),
+    /// One value in so many rows: a column that was added after the rows had moved to a segment.
+    Constant(ArrayRef, usize),
 }
 
 impl ColumnSource {
@@ -179,6 +190,15 @@ impl ColumnSource {
         match self {
             Self::Memory(array) => Ok(array.clone()),
             Self::Cold(group, column) => group.column(*column),
+            Self::Constant(value, len) => seal::repeated(value, *len, true),
+        }
+    }
+
+    /// All values, for who needs them once. 58030, XX001.
+    pub(crate) fn read_once(&self) -> Result<ArrayRef> {
+        match self {
+            Self::Cold(group, column) => group.read_once(*column),
+            Self::Memory(_) | Self::Constant(..) => self.array(),
         }
     }
 
@@ -187,6 +207,7 @@ impl ColumnSource {
         match self {
             Self::Memory(array) => take(array, offsets),
             Self::Cold(group, column) => group.take(*column, offsets),
+            Self::Constant(value, _) => seal::repeated(value, offsets.len(), true),
         }
     }
 
@@ -195,13 +216,14 @@ impl ColumnSource {
         match self {
             Self::Memory(array) => zone::zone_of(def, array),
             Self::Cold(group, column) => group.stats(*column).zone.clone(),
+            Self::Constant(value, len) => NewColumn::new(def, value).zone(*len),
         }
     }
 
     /// The set of values.
     pub(crate) fn sketch(&self) -> Sketch {
         match self {
-            Self::Memory(array) => {
+            Self::Memory(array) | Self::Constant(array, _) => {
                 let mut sketch = Sketch::default();
                 sketch.add(array);
                 sketch
@@ -214,7 +236,7 @@ impl ColumnSource {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Memory(array) => array.get_array_memory_size(),
-            Self::Cold(..) => 0,
+            Self::Cold(..) | Self::Constant(..) => 0,
         }
     }
 }

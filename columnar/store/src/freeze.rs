@@ -1,29 +1,28 @@
-//! The freezer: writes hot row groups into a segment and puts it in their place.
+//! The freezer: moves hot row groups into segments.
 //!
 //! The file is written from a published snapshot, while others read and write; the swap is a commit beside theirs. Rows keep
-//! their ids, and what is deleted meanwhile is marked when the segment is swapped in. A failure or a crash before the swap is
-//! logged leaves a file that nothing refers to; it is removed at once or at the next start.
+//! their ids, and what is deleted meanwhile is marked when the segment is swapped in.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::ArrayRef;
-use spg_segment::{GroupContent, SegmentColumn, SegmentId, SegmentWriter};
-use spg_types::{Error, Result, TableDef, TableId};
+use spg_types::{Error, Result, TableId};
 
 use crate::LockWait;
-use crate::cold::{Segment, segment_path};
-use crate::cold_tier::ColdTier;
+use crate::cold_tier::{ColdTier, acquire};
+use crate::cold_write::SegmentJob;
+use crate::parallel;
 use crate::row_group::{ROW_GROUP_ROWS, RowGroup};
-use crate::seal;
 use crate::snapshot::DbSnapshot;
 use crate::store::Store;
 use crate::table::TableSnapshot;
-use crate::tier::{chunk_stats, runs};
-use crate::txn::WriteTxn;
 
-/// Row groups that the background freezes at once: so that a segment is large, and the swap short.
-const BACKGROUND_GROUPS: usize = 8;
+/// Rows that the background freezes at once: so that a segment is large, and the swap short.
+const BACKGROUND_ROWS: usize = 8 * ROW_GROUP_ROWS;
+/// More bytes than this are not kept back for being merged with what comes.
+const TAIL_BYTES_MAX: usize = 64 << 20;
+/// Nor more than this where there is nothing else to freeze; what is less would make files of a few rows.
+const TAIL_BYTES_MIN: usize = 1 << 20;
 /// How often the background looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long it waits after a failure.
@@ -33,48 +32,27 @@ impl Store {
     /// Moves all hot rows of a table to the cold tier; how many. 0A000 for a database without files; 55P03, 57014 while waiting for
     /// the writer; 53100 or 58030 when the segment cannot be written.
     pub fn freeze(self: &Arc<Self>, table: TableId, wait: &LockWait) -> Result<u64> {
-        let snapshot = self.published();
-        let Some(table) = snapshot.table(table) else { return Ok(0) };
-        let groups: Vec<Arc<RowGroup>> = table.row_groups().filter(|g| !g.is_cold()).cloned().collect();
-        self.freeze_groups(table, &groups, wait)
+        let cold = self.cold_tier()?;
+        let _writing = acquire(&cold.writing, wait)?;
+        let job = self.published().table(table).and_then(|table| {
+            let hot = table.row_groups().enumerate().filter(|(_, g)| !g.is_cold());
+            SegmentJob::new(table, hot.map(|(i, g)| (i, g.clone())))
+        });
+        job.map_or(Ok(0), |job| self.move_to_segment(cold, job, parallel::threads(), wait))
     }
 
-    fn freeze_groups(
-        self: &Arc<Self>,
-        table: &TableSnapshot,
-        groups: &[Arc<RowGroup>],
-        wait: &LockWait,
-    ) -> Result<u64> {
-        let Some(cold) = self.cold() else {
-            return Err(Error::unsupported("a database without files has no cold tier"));
-        };
-        if groups.is_empty() {
-            return Ok(0);
-        }
-        let _writing = cold.writing.lock();
-        let def = table.def();
-        let segment = write_segment(cold, def, &row_groups(table, groups)?)?;
-        let rows = segment.reader.info().rows;
-        let begin = || -> Result<Option<WriteTxn>> {
-            let mut txn = self.begin_shared(wait)?;
-            Ok(txn.swap_in(def.id, &segment)?.then_some(txn))
-        };
-        match begin() {
-            // What becomes of the file of a commit that fails is found out at the next start: it may be in the log.
-            Ok(Some(txn)) => txn.commit()?.wait().map(|()| rows),
-            other => {
-                let id = segment.id();
-                drop(segment);
-                cold.remove(id);
-                other.map(|_| 0)
-            }
-        }
+    /// Freezes a part of what is above the budget; whether there was anything.
+    pub(crate) fn freeze_surplus(self: &Arc<Self>, cold: &ColdTier, wait: &LockWait) -> Result<bool> {
+        let _writing = acquire(&cold.writing, wait)?;
+        let job = surplus(&self.published(), cold.hot_bytes)
+            .and_then(|(table, groups)| SegmentJob::new(&table, groups));
+        let rows = job.map_or(Ok(0), |job| self.move_to_segment(cold, job, parallel::threads(), wait))?;
+        Ok(rows > 0)
     }
 
-    /// Freezes what is above the budget; whether there was anything.
-    fn freeze_surplus(self: &Arc<Self>, budget: usize) -> Result<bool> {
-        let Some((table, groups)) = surplus(&self.published(), budget) else { return Ok(false) };
-        Ok(self.freeze_groups(&table, &groups, &LockWait::default())? > 0)
+    /// The cold tier; 0A000 for a database without files.
+    pub(crate) fn cold_tier(&self) -> Result<&ColdTier> {
+        self.cold().ok_or_else(|| Error::unsupported("a database without files has no cold tier"))
     }
 
     /// Starts the thread that keeps hot rows within their budget.
@@ -88,10 +66,14 @@ impl Store {
                 pause = LOOK_EVERY;
                 // The store is held only while there is something to do: dropped elsewhere, it is closed there.
                 while surplus(&published.load_full(), budget).is_some() {
-                    let Some(store) = weak.upgrade().filter(|_| !stop.within(Duration::ZERO)) else { return };
-                    match store.freeze_surplus(budget) {
+                    let Some(_busy) = stop.busy() else { return };
+                    let Some(store) = weak.upgrade() else { return };
+                    let frozen = store.cold_tier().and_then(|cold| store.freeze_surplus(cold, &stop.wait()));
+                    drop(store);
+                    match frozen {
                         Ok(true) => {}
                         Ok(false) => break,
+                        Err(_) if stop.within(Duration::ZERO) => return,
                         Err(error) => {
                             tracing::warn!("freezing rows failed: {error}");
                             pause = RETRY_AFTER;
@@ -106,9 +88,12 @@ impl Store {
     }
 }
 
-/// The table whose oldest rows go next, and its oldest sealed row groups, when hot rows take more than their budget. A table
+/// Row groups by their positions in the table.
+type Groups = Vec<(usize, Arc<RowGroup>)>;
+
+/// The table whose oldest rows go next, and its oldest row groups, when hot rows take more than their budget. A table
 /// above a budget of its own comes first; all that have none share `budget`.
-fn surplus(snapshot: &DbSnapshot, budget: usize) -> Option<(Arc<TableSnapshot>, Vec<Arc<RowGroup>>)> {
+fn surplus(snapshot: &DbSnapshot, budget: usize) -> Option<(Arc<TableSnapshot>, Groups)> {
     let hot = |t: &Arc<TableSnapshot>| t.row_groups().map(|g| g.bytes()).sum::<usize>();
     let above = |bytes: usize, budget: usize| bytes.checked_sub(budget).filter(|over| *over > 0);
     let own = snapshot.tables().filter_map(|t| {
@@ -123,99 +108,35 @@ fn surplus(snapshot: &DbSnapshot, budget: usize) -> Option<(Arc<TableSnapshot>, 
     own.into_iter().chain(shared).find_map(|(over, tables)| oldest_of(tables, over))
 }
 
-/// The table with the most sealed rows, and so many of its oldest sealed row groups that they take `over` bytes.
-fn oldest_of(
-    tables: &[Arc<TableSnapshot>],
-    mut over: usize,
-) -> Option<(Arc<TableSnapshot>, Vec<Arc<RowGroup>>)> {
-    let sealed = |t: &Arc<TableSnapshot>| -> Vec<Arc<RowGroup>> {
-        t.row_groups().filter(|g| !g.is_cold() && g.is_sealed()).cloned().collect()
+/// The table with the most to freeze, and so many of its oldest row groups that they take `over` bytes.
+fn oldest_of(tables: &[Arc<TableSnapshot>], mut over: usize) -> Option<(Arc<TableSnapshot>, Groups)> {
+    let bytes = |groups: &Groups| groups.iter().map(|(_, g)| g.bytes()).sum::<usize>();
+    let largest = |tail_bytes: usize| {
+        let tables = tables.iter().filter(|t| !t.def().columns.is_empty());
+        let tables = tables.map(|t| (t.clone(), frozen_next(t, tail_bytes)));
+        tables.max_by_key(|(_, groups)| bytes(groups)).filter(|(_, groups)| !groups.is_empty())
     };
-    let bytes = |groups: &[Arc<RowGroup>]| groups.iter().map(|g| g.bytes()).sum::<usize>();
-    let tables = tables.iter().filter(|t| !t.def().columns.is_empty()).map(|t| (t.clone(), sealed(t)));
-    let (table, mut groups) = tables.max_by_key(|(_, groups)| bytes(groups))?;
-    let wanted = groups.iter().take_while(|g| {
-        let more = over > 0;
+    let (table, mut groups) = largest(TAIL_BYTES_MAX).or_else(|| largest(TAIL_BYTES_MIN))?;
+    let mut rows = 0;
+    let wanted = groups.iter().take_while(|(_, g)| {
+        let more = over > 0 && rows < BACKGROUND_ROWS;
         over = over.saturating_sub(g.bytes());
+        rows += g.live_rows();
         more
     });
-    let wanted = wanted.count().min(BACKGROUND_GROUPS);
+    let wanted = wanted.count();
     groups.truncate(wanted);
     (!groups.is_empty()).then_some((table, groups))
 }
 
-/// What is to be written: small neighbours joined, deleted rows left out.
-fn row_groups(table: &TableSnapshot, groups: &[Arc<RowGroup>]) -> Result<Vec<RowGroup>> {
-    let cold_between = |a: &RowGroup, b: &RowGroup| {
-        let (after, before) = (a.last_row_id() + 1, b.first_row_id() - 1);
-        after <= before && !table.groups_between(after, before).is_empty()
+/// The hot row groups of a table, but for a tail of at most so many bytes, which still grows and is merged.
+fn frozen_next(table: &TableSnapshot, tail_bytes: usize) -> Groups {
+    let mut bytes = 0;
+    let grows = |g: &&Arc<RowGroup>| {
+        bytes += g.bytes();
+        !g.is_sealed() && bytes <= tail_bytes
     };
-    let mut out = Vec::new();
-    let mut rest = groups;
-    while let Some((first, after)) = rest.split_first() {
-        let mut rows = first.live_rows();
-        let mut count = 1;
-        for pair in rest.windows(2) {
-            rows += pair[1].live_rows();
-            if rows > ROW_GROUP_ROWS || cold_between(&pair[0], &pair[1]) {
-                break;
-            }
-            count += 1;
-        }
-        if count == 1 && first.deletes().is_none() {
-            out.push((**first).clone());
-            rest = after;
-            continue;
-        }
-        let (joined, after) = rest.split_at(count);
-        match RowGroup::merged(joined)? {
-            Some(group) => out.push(group),
-            None => {
-                for group in joined {
-                    out.extend(RowGroup::merged(std::slice::from_ref(group))?);
-                }
-            }
-        }
-        rest = after;
-    }
-    Ok(out)
-}
-
-/// The table's columns as a segment has them.
-fn columns(def: &TableDef, groups: &[RowGroup]) -> Vec<SegmentColumn> {
-    let column = |(i, c): (usize, &spg_types::ColumnDef)| SegmentColumn {
-        name: c.name.clone(),
-        ty: c.ty,
-        required: c.not_null && groups.iter().all(|g| g.zone(i).null_count == 0),
-        key: def.indexes.iter().any(|index| index.columns.first().is_some_and(|k| k.column == i)),
-    };
-    def.columns.iter().enumerate().map(column).collect()
-}
-
-/// Writes row groups into a new segment, durably, and opens it.
-pub(crate) fn write_segment(cold: &ColdTier, def: &TableDef, groups: &[RowGroup]) -> Result<Arc<Segment>> {
-    let id = cold.new_id();
-    let path = segment_path(&cold.folder, id);
-    let write = || -> Result<Arc<Segment>> {
-        let file = cold.vfs.create(&path)?;
-        let columns = columns(def, groups);
-        let mut writer = SegmentWriter::create(file, def.id, SegmentId(id), columns, cold.options)?;
-        for group in groups {
-            let mut arrays: Vec<ArrayRef> = group.columns()?;
-            if !group.is_sealed() {
-                for (array, column) in arrays.iter_mut().zip(&def.columns) {
-                    *array = seal::sealed(column.ty.repr(), array.clone())?;
-                }
-            }
-            writer.write(GroupContent { columns: &arrays, runs: runs(group), stats: chunk_stats(group) })?;
-        }
-        let info = writer.finish()?;
-        cold.vfs.sync_dir(&cold.folder)?;
-        cold.open(id, &info.root())
-    };
-    let written = write();
-    if written.is_err() {
-        cold.remove(id);
-    }
-    written
+    let tail = table.row_groups().rev().take_while(grows).count();
+    let groups = table.row_groups().enumerate().take(table.row_groups().len() - tail);
+    groups.filter(|(_, g)| !g.is_cold()).map(|(i, g)| (i, g.clone())).collect()
 }

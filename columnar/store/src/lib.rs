@@ -17,6 +17,8 @@ mod checkpoint;
 mod codec;
 mod cold;
 mod cold_tier;
+mod cold_write;
+mod compact;
 mod constraint;
 mod container;
 mod db_file;
@@ -46,6 +48,7 @@ mod store;
 mod table;
 mod tier;
 mod txn;
+mod vacuum;
 mod zone;
 
 pub use bulk::Placement;

@@ -16,7 +16,7 @@ use crate::parallel;
 use crate::row_group::{Place, RowGroup};
 use crate::snapshot::DbSnapshot;
 use crate::table::TableSnapshot;
-use crate::tier::cold_group;
+use crate::tier::{altered_cold_group, cold_group};
 
 /// What a checkpoint holds.
 pub(crate) struct Loaded {
@@ -104,7 +104,11 @@ fn group(
             let segment = segments.get(&id);
             let segment =
                 segment.ok_or_else(|| Error::internal(format!("the manifest does not have segment {id}")))?;
-            Ok(Arc::new(cold_group(def, segment, at as usize, entry.deletes.clone())?))
+            let (at, deletes) = (at as usize, entry.deletes.clone());
+            Ok(Arc::new(match &entry.columns {
+                None => cold_group(def, segment, at, deletes)?,
+                Some(columns) => altered_cold_group(def, segment, at, columns, deletes)?,
+            }))
         }
     }
 }

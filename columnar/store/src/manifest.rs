@@ -6,8 +6,10 @@
 //! segments   = list of (u64 id, name, u32 table, u64 length, BLAKE3 [32], u64 first row id,
 //!              u64 last row id, u64 rows)                                                         kind 3
 //! tables     = list of (u32 table, list of groups), groups in the order of their row ids          kind 4
-//! group      = u8 1 (hot) or 2 (segment), u64 file or segment id, u32 which of its row groups,
+//! group      = u8 1 (hot), 2 (segment) or 3 (segment with other columns than the table),
+//!              u64 file or segment id, u32 which of its row groups, columns where there are others,
 //!              deletes: varint length, roaring bitmap of the offsets
+//! columns    = list of (u8 0, varint column of the segment | u8 1, varint length, value in every row)
 //! ```
 
 use std::collections::BTreeMap;
@@ -37,6 +39,10 @@ const TABLES: u32 = 4;
 
 const HOT: u8 = 1;
 const COLD: u8 = 2;
+const ALTERED: u8 = 3;
+
+const OF_SEGMENT: u8 = 0;
+const VALUE: u8 = 1;
 
 /// A file of hot row groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +68,21 @@ pub(crate) struct SegmentEntry {
     pub(crate) rows: u64,
 }
 
+/// Where a column of a row group in a segment comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ColumnEntry {
+    /// The segment's column at that position.
+    Segment(u32),
+    /// One value in every row, as [`crate::row_codec::write_values`] writes it.
+    Value(Vec<u8>),
+}
+
 /// A row group of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GroupEntry {
     pub(crate) place: Place,
+    /// The table's columns where they are not those of the segment, one by one.
+    pub(crate) columns: Option<Vec<ColumnEntry>>,
     pub(crate) deletes: Option<RoaringBitmap>,
 }
 
@@ -91,26 +108,46 @@ pub(crate) fn next_manifest_path(folder: &Path) -> PathBuf {
     folder.join("manifest.v10.next")
 }
 
-fn write_place(w: &mut Writer, place: Place) {
-    let (kind, file, at) = match place {
-        Place::Hot(file, at) => (HOT, file, at),
-        Place::Cold(segment, at) => (COLD, segment, at),
-    };
-    w.u8(kind);
-    w.u64(file);
-    w.u32(at);
+fn write_column(w: &mut Writer, column: &ColumnEntry) {
+    match column {
+        ColumnEntry::Segment(at) => {
+            w.u8(OF_SEGMENT);
+            w.varint(u64::from(*at));
+        }
+        ColumnEntry::Value(bytes) => {
+            w.u8(VALUE);
+            w.varint(bytes.len() as u64);
+            w.0.extend_from_slice(bytes);
+        }
+    }
 }
 
-fn read_place(r: &mut Reader<'_>) -> Result<Place> {
+fn read_column(r: &mut Reader<'_>) -> Result<ColumnEntry> {
     match r.u8()? {
-        HOT => Ok(Place::Hot(r.u64()?, r.u32()?)),
-        COLD => Ok(Place::Cold(r.u64()?, r.u32()?)),
-        other => Err(corrupt(&format!("there is no place {other} for a row group"))),
+        OF_SEGMENT => {
+            let at = u32::try_from(r.varint()?).map_err(|_| corrupt("there is no such column"))?;
+            Ok(ColumnEntry::Segment(at))
+        }
+        VALUE => {
+            let len = r.len()?;
+            Ok(ColumnEntry::Value(r.bytes(len)?.to_vec()))
+        }
+        other => Err(corrupt(&format!("a column does not come from {other}"))),
     }
 }
 
 fn write_group(w: &mut Writer, group: &GroupEntry) {
-    write_place(w, group.place);
+    let (kind, file, at) = match group.place {
+        Place::Hot(file, at) => (HOT, file, at),
+        Place::Cold(segment, at) if group.columns.is_none() => (COLD, segment, at),
+        Place::Cold(segment, at) => (ALTERED, segment, at),
+    };
+    w.u8(kind);
+    w.u64(file);
+    w.u32(at);
+    if kind == ALTERED {
+        w.list(group.columns.as_deref().unwrap_or_default(), write_column);
+    }
     let mut bitmap = Vec::new();
     if let Some(deletes) = &group.deletes {
         // Writing to memory does not fail.
@@ -121,13 +158,20 @@ fn write_group(w: &mut Writer, group: &GroupEntry) {
 }
 
 fn read_group(r: &mut Reader<'_>) -> Result<GroupEntry> {
-    let place = read_place(r)?;
+    let kind = r.u8()?;
+    let (file, at) = (r.u64()?, r.u32()?);
+    let place = match kind {
+        HOT => Place::Hot(file, at),
+        COLD | ALTERED => Place::Cold(file, at),
+        other => return Err(corrupt(&format!("there is no place {other} for a row group"))),
+    };
+    let columns = if kind == ALTERED { Some(r.list(read_column)?) } else { None };
     let len = r.len()?;
     let bytes = r.bytes(len)?;
     let read =
         || RoaringBitmap::deserialize_from(bytes).map_err(|_| corrupt("a delete bitmap does not parse"));
     let deletes = if len == 0 { None } else { Some(read()?) };
-    Ok(GroupEntry { place, deletes })
+    Ok(GroupEntry { place, columns, deletes })
 }
 
 impl Manifest {
@@ -252,7 +296,16 @@ mod tests {
     fn both_tiers_are_kept() {
         let group = |place, deletes: &[u32]| GroupEntry {
             place,
+            columns: None,
             deletes: (!deletes.is_empty()).then(|| deletes.iter().copied().collect()),
+        };
+        let altered = GroupEntry {
+            columns: Some(vec![
+                ColumnEntry::Segment(2),
+                ColumnEntry::Value(vec![0, 7]),
+                ColumnEntry::Segment(300),
+            ]),
+            ..group(Place::Cold(5, 4), &[2])
         };
         let file = HotFileEntry { len: 9, groups: 2, rows: 7, hash: [3; 32] };
         let segment = SegmentEntry {
@@ -274,7 +327,7 @@ mod tests {
             tables: vec![
                 (
                     TableId(16_384),
-                    vec![group(Place::Cold(5, 3), &[1, 7, 70_000]), group(Place::Hot(1, 1), &[])],
+                    vec![group(Place::Cold(5, 3), &[1, 7, 70_000]), altered, group(Place::Hot(1, 1), &[])],
                 ),
                 (TableId(16_385), vec![]),
             ],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::Buffer;
-use spg_types::{ColumnDef, IndexDef, IndexId, Result, TableDef, TableId, TableOptions};
+use spg_types::{ColumnDef, Error, IndexDef, IndexId, Result, TableDef, TableId, TableOptions};
 
 use crate::Role;
 use crate::codec::{Reader, Writer, corrupt};
@@ -14,6 +14,7 @@ use crate::def_codec::{
     write_role, write_table,
 };
 use crate::row_codec::{read_values, write_values};
+use crate::tier::Replacement;
 
 /// One change. What it does is [`crate::apply`]'s business, at commit, at recovery and on a follower.
 #[derive(Clone, Debug)]
@@ -61,6 +62,11 @@ pub(crate) enum Op {
         segment: SegmentRef,
         group: u32,
     },
+    /// Row groups in memory take the place of others with the same rows: not for the log.
+    Rearrange {
+        table: TableId,
+        new: Arc<[Replacement]>,
+    },
     CreateIndex {
         table: TableId,
         index: IndexDef,
@@ -90,6 +96,8 @@ pub(crate) struct SegmentRef {
     /// The BLAKE3 of its header, which stands for the whole file.
     pub(crate) root: [u8; 32],
     pub(crate) open: Option<Arc<Segment>>,
+    /// Its row groups, where they were made here.
+    pub(crate) prepared: Option<Arc<[Replacement]>>,
 }
 
 impl SegmentRef {
@@ -97,7 +105,7 @@ impl SegmentRef {
         let id = r.u64()?;
         let mut root = [0; 32];
         root.copy_from_slice(r.bytes(32)?);
-        Ok(Self { id, root, open: None })
+        Ok(Self { id, root, open: None, prepared: None })
     }
 }
 
@@ -119,6 +127,11 @@ const SWAP_IN: u8 = 15;
 const APPEND_COLD: u8 = 20;
 
 impl Op {
+    /// Whether the log needs it; without, everything is the same but the places of rows in memory.
+    pub(crate) fn is_logged(&self) -> bool {
+        !matches!(self, Op::Rearrange { .. })
+    }
+
     pub(crate) fn encode(&self, w: &mut Writer) -> Result<()> {
         match self {
             Op::Append { table, first_row_id } => {
@@ -184,6 +197,7 @@ impl Op {
                 w.u32(table.0);
                 w.varint(*column as u64);
             }
+            Op::Rearrange { .. } => return Err(Error::internal("what moves rows in memory is not logged")),
             Op::SwapIn { table, segment } => {
                 w.u8(SWAP_IN);
                 w.u32(table.0);

@@ -30,6 +30,15 @@ const PARALLEL_BYTES_MIN: usize = 64 << 10;
 /// Appends that wait, per thread that decodes them.
 const WAITING_PER_THREAD: usize = 3;
 
+/// What becomes of a segment that the log refers to and that is not there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MissingSegment {
+    /// The database is damaged: XX001.
+    Damage,
+    /// Its rows stay where they are: files go before a copy of the log does that goes back to the first commit.
+    Skip,
+}
+
 /// Applies every committed transaction of the log that `db` does not have, with the function that commits use. Indexes are not
 /// kept up meanwhile: they are built when they are first used. XX001 naming file and offset.
 pub(crate) fn replay(
@@ -38,6 +47,7 @@ pub(crate) fn replay(
     path: &Path,
     numbers: &Numbers,
     cold: &ColdTier,
+    missing: MissingSegment,
 ) -> Result<DbSnapshot> {
     let Some(first) = log.next_transaction()? else { return Ok(db) };
     let failed =
@@ -52,7 +62,7 @@ pub(crate) fn replay(
         let mut last = 0;
         while let Some(transaction) = next {
             last = transaction.commit_no;
-            let replayed = replay_transaction(&mut db, &transaction, &mut appends, numbers, cold);
+            let replayed = replay_transaction(&mut db, &transaction, &mut appends, numbers, cold, missing);
             replayed.map_err(|Failed(no, e)| failed(e, no))?;
             next = log.next_transaction()?;
         }
@@ -182,6 +192,7 @@ fn replay_transaction(
     appends: &mut Appends,
     numbers: &Numbers,
     cold: &ColdTier,
+    missing: MissingSegment,
 ) -> Result<(), Failed> {
     let no = transaction.commit_no;
     // An operation of an earlier commit may be the one that fails.
@@ -203,6 +214,12 @@ fn replay_transaction(
             }
             mut op => {
                 apply_until(appends, db, 0)?;
+                if let Op::SwapIn { segment, .. } = &op
+                    && missing == MissingSegment::Skip
+                    && !cold.has_file(segment.id)?
+                {
+                    return Ok(());
+                }
                 if let Op::SwapIn { segment, .. } | Op::AppendCold { segment, .. } = &mut op {
                     segment.open = Some(cold.open(segment.id, &segment.root)?);
                 }
@@ -257,7 +274,7 @@ pub(crate) fn replay_only(vfs: Arc<dyn Vfs>, path: &Path, database: &Path) -> Re
         (Err(e), _) => return Err(e),
     };
     let baseline = db.commit_no;
-    let snapshot = Arc::new(replay(db, &mut log, path, &numbers, &cold)?);
+    let snapshot = Arc::new(replay(db, &mut log, path, &numbers, &cold, MissingSegment::Skip)?);
     Ok(Replayed { snapshot, baseline })
 }
 

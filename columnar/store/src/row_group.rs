@@ -169,16 +169,16 @@ impl RowGroup {
         &self.data.row_ids
     }
 
-    /// Rows that lie in a segment.
+    /// Rows that lie in a segment, one source per column of the table.
     pub(crate) fn cold(
         def: &Arc<TableDef>,
-        group: ColdGroup,
+        home: Place,
+        columns: Vec<ColumnSource>,
         len: usize,
         row_ids: RowIdMap,
         deletes: Option<RoaringBitmap>,
     ) -> Self {
-        let columns = (0..def.columns.len()).map(|c| ColumnSource::Cold(group.clone(), c)).collect();
-        let home = Mutex::new(Some(Place::Cold(group.segment.id(), group.at as u32)));
+        let home = Mutex::new(Some(home));
         let (zones, sketches) = (OnceLock::new(), OnceLock::new());
         let data = RowData { def: def.clone(), columns, len, row_ids, sealed: true, zones, sketches, home };
         let whole = Self { id: next_id(), data: Arc::new(data), deletes: None, live: len };
@@ -216,8 +216,28 @@ impl RowGroup {
     pub(crate) fn segment(&self) -> Option<&ColdGroup> {
         self.data.columns.iter().find_map(|c| match c {
             ColumnSource::Cold(group, _) => Some(group),
-            ColumnSource::Memory(_) => None,
+            ColumnSource::Memory(_) | ColumnSource::Constant(..) => None,
         })
+    }
+
+    /// Where the columns are.
+    pub(crate) fn sources(&self) -> &[ColumnSource] {
+        &self.data.columns
+    }
+
+    /// Whether the other is a version of this one: they differ in their deleted rows at most.
+    pub(crate) fn is_version_of(&self, other: &RowGroup) -> bool {
+        Arc::ptr_eq(&self.data, &other.data)
+    }
+
+    /// The rows deleted here that the earlier version `then` still has, by their offsets.
+    pub(crate) fn deleted_since(&self, then: &RowGroup) -> RoaringBitmap {
+        match (&self.deletes, &then.deletes) {
+            (None, _) => RoaringBitmap::new(),
+            (Some(now), Some(then)) if Arc::ptr_eq(now, then) => RoaringBitmap::new(),
+            (Some(now), Some(then)) => &**now - &**then,
+            (Some(now), None) => (**now).clone(),
+        }
     }
 
     /// A number that no other content (columns and deletes) has or will have while this process lives.
@@ -299,6 +319,11 @@ impl RowGroup {
         &self.zones()[i]
     }
 
+    /// All columns, for who needs them once: nothing of them is cached. 58030, XX001.
+    pub(crate) fn read_columns(&self) -> Result<Vec<ArrayRef>> {
+        self.data.columns.iter().map(ColumnSource::read_once).collect()
+    }
+
     /// One zone map per column, computed when first asked for.
     pub(crate) fn zones(&self) -> &[ColumnStats] {
         let RowData { def, columns, .. } = &*self.data;
@@ -316,7 +341,7 @@ impl RowGroup {
         all.add_zones(self.zones(), self.len() as u64);
         let in_memory = |c: &ColumnSource| match c {
             ColumnSource::Memory(array) => Some(array.clone()),
-            ColumnSource::Cold(..) => None,
+            ColumnSource::Cold(..) | ColumnSource::Constant(..) => None,
         };
         match self.data.columns.iter().map(in_memory).collect::<Option<Vec<ArrayRef>>>() {
             Some(columns) if self.len() < SKETCHED_ROWS_MIN => all.add_values(&columns),
@@ -339,9 +364,13 @@ impl RowGroup {
         self.deletes.as_ref().is_none_or(|d| !d.contains(offset as u32))
     }
 
-    /// Bytes of memory that the columns take.
+    /// Bytes of memory that the columns take, and row ids with gaps.
     pub fn bytes(&self) -> usize {
-        self.data.columns.iter().map(ColumnSource::bytes).sum()
+        let row_ids = match &self.data.row_ids {
+            RowIdMap::Sparse(_, offsets) if !self.is_cold() => offsets.len() * size_of::<u32>(),
+            _ => 0,
+        };
+        self.data.columns.iter().map(ColumnSource::bytes).sum::<usize>() + row_ids
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
@@ -381,8 +410,8 @@ impl RowGroup {
             let mut parts = Vec::with_capacity(groups.len());
             for (g, mask) in groups.iter().zip(&masks) {
                 let part = match mask {
-                    Some(mask) => compute::filter(&g.column(i)?, mask)?,
-                    None => g.column(i)?,
+                    Some(mask) => compute::filter(&g.data.columns[i].read_once()?, mask)?,
+                    None => g.data.columns[i].read_once()?,
                 };
                 // A dictionary that comes out of a merge alone stays; several are written out and chosen anew.
                 parts.push(if groups.len() > 1 { seal::flattened(&part)? } else { part });
@@ -402,6 +431,11 @@ impl RowGroup {
         (0..self.len()).filter(|o| self.is_live(*o)).map(|o| self.row_id(o))
     }
 
+    /// The same rows under a definition with the same columns, if it is another one.
+    pub(crate) fn redefined_if_needed(&self, def: &Arc<TableDef>) -> Self {
+        if Arc::ptr_eq(def, &self.data.def) { self.clone() } else { self.redefined(def) }
+    }
+
     /// The same rows under a definition with the same columns.
     pub(crate) fn redefined(&self, def: &Arc<TableDef>) -> Self {
         let data = RowData {
@@ -418,9 +452,9 @@ impl RowGroup {
     }
 
     /// The same rows with one more column.
-    pub(crate) fn with_column(&self, def: &Arc<TableDef>, array: ArrayRef, added: &NewColumn) -> Self {
+    pub(crate) fn with_column(&self, def: &Arc<TableDef>, source: ColumnSource, added: &NewColumn) -> Self {
         let mut columns = self.data.columns.clone();
-        columns.push(ColumnSource::Memory(array));
+        columns.push(source);
         let extended = |zones: &Vec<ColumnStats>| [&zones[..], &[added.zone(self.len())]].concat().into();
         let zones = self.data.zones.get().map_or_else(OnceLock::new, extended);
         let extended =
@@ -448,7 +482,9 @@ impl RowGroup {
     ) -> Self {
         let RowData { len, row_ids, sealed, .. } = &*self.data;
         let (len, row_ids, sealed) = (*len, row_ids.clone(), *sealed);
-        let home = Mutex::new(None);
+        // A hot file has other columns now; what a segment has is found by the sources.
+        let cold = columns.iter().any(|c| matches!(c, ColumnSource::Cold(..)));
+        let home = Mutex::new(self.home().filter(|_| cold));
         let data = RowData { def: def.clone(), columns, len, row_ids, sealed, zones, sketches, home };
         Self { id: next_id(), data: Arc::new(data), ..self.clone() }
     }

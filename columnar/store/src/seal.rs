@@ -33,14 +33,22 @@ pub(crate) fn sealed(repr: Repr, array: ArrayRef) -> Result<ArrayRef> {
 
 /// The column without bytes that no row uses. What is kept of a batch must not keep more alive than it needs.
 pub(crate) fn compacted(array: ArrayRef) -> ArrayRef {
+    let held = match (array.as_string_view_opt(), array.as_binary_view_opt()) {
+        (Some(a), _) => a.views().inner().capacity(),
+        (_, Some(a)) => a.views().inner().capacity(),
+        _ => array.get_buffer_memory_size(),
+    };
+    // A small slice of something large.
+    let array = if held > array.len() * 64 + 1024 {
+        let rows = UInt32Array::from_iter_values(0..array.len() as u32);
+        compute::take(&array, &rows, None).unwrap_or(array)
+    } else {
+        array
+    };
     if let Some(a) = array.as_string_view_opt() {
         if wasteful(a.data_buffers(), || a.total_buffer_bytes_used()) { Arc::new(a.gc()) } else { array }
     } else if let Some(a) = array.as_binary_view_opt() {
         if wasteful(a.data_buffers(), || a.total_buffer_bytes_used()) { Arc::new(a.gc()) } else { array }
-    } else if array.get_buffer_memory_size() > array.len() * 64 + 1024 {
-        // A small slice of something large.
-        let rows = UInt32Array::from_iter_values(0..array.len() as u32);
-        compute::take(&array, &rows, None).unwrap_or(array)
     } else {
         array
     }
@@ -182,5 +190,9 @@ mod tests {
         let one = compacted(Arc::new(strings.slice(77, 1)));
         assert!(one.get_array_memory_size() < 1000, "{}", one.get_array_memory_size());
         assert_eq!(one.as_string_view().value(0), long(77));
+        let short = StringViewArray::from_iter_values((0..10_000).map(|i| format!("{i}")));
+        let one = compacted(Arc::new(short.slice(77, 1)));
+        assert!(one.get_array_memory_size() < 1000, "{}", one.get_array_memory_size());
+        assert_eq!(one.as_string_view().value(0), "77");
     }
 }

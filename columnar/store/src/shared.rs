@@ -255,7 +255,7 @@ impl Shared {
     fn encode(&self) -> Result<Ops> {
         let mut ops = Ops::new();
         let mut w = Writer::default();
-        for change in &self.changes {
+        for change in self.changes.iter().filter(|change| change.op.is_logged()) {
             w.0.clear();
             change.op.encode(&mut w)?;
             match &change.body {

@@ -21,7 +21,7 @@ use crate::load::{Loaded, load};
 use crate::lock::{LockWait, Permit, Turn, WriteLock, WriteMode};
 use crate::parallel;
 use crate::pending::PendingCommit;
-use crate::recover::{self, Replayed};
+use crate::recover::{self, MissingSegment, Replayed};
 use crate::snapshot::DbSnapshot;
 use crate::txn::WriteTxn;
 
@@ -90,7 +90,8 @@ impl Store {
             Some((checkpoint, image)) => load(&files, checkpoint, image, &numbers, &cold)?,
             None => Loaded::default(),
         };
-        let snapshot = recover::replay(snapshot, &mut log, &wal_path, &numbers, &cold)?;
+        let missing = MissingSegment::Damage;
+        let snapshot = recover::replay(snapshot, &mut log, &wal_path, &numbers, &cold, missing)?;
         report_torn(&mut log)?;
         let last = base.as_ref().map(|(checkpoint, _)| CheckpointRef { log_needed: true, ..*checkpoint });
         if let (Some(last), Some((_, image))) = (&last, base.as_ref().filter(|(c, _)| !c.log_needed)) {
@@ -122,6 +123,7 @@ impl Store {
         }
         store.build_indexes()?;
         store.start_freezer()?;
+        store.start_compactor()?;
         Ok(store)
     }
 
@@ -289,7 +291,10 @@ impl Store {
     /// Writes and syncs what has queued, and makes it a checkpoint. Nothing can be committed afterwards; reads go on. A checkpoint
     /// that fails is reported and nothing else: the log holds everything.
     pub fn close(&self) -> Result<()> {
-        self.cold().into_iter().for_each(|cold| cold.stop.ask());
+        if let Some(cold) = self.cold() {
+            cold.stop.ask();
+            cold.stop.settle();
+        }
         let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else { return Ok(()) };
         checkpoints.stop();
         let mut made = self.checkpoint();
@@ -375,6 +380,17 @@ impl Store {
 
     fn ask_for_checkpoint(&self, log: &Log) {
         if let Some(checkpoints) = self.checkpoints.get().filter(|c| log.bytes() >= c.wal_bytes) {
+            checkpoints.ask();
+        }
+    }
+
+    /// Asks for a checkpoint when the files that only the log needs take as much as it may itself.
+    pub(crate) fn checkpoint_for_space(&self) {
+        let (Some(log), Some(cold)) = (self.log(), self.cold()) else { return };
+        let unused = cold.unused_bytes();
+        if let Some(checkpoints) =
+            self.checkpoints.get().filter(|c| unused > 0 && log.bytes() + unused >= c.wal_bytes)
+        {
             checkpoints.ask();
         }
     }

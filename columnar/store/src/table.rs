@@ -10,6 +10,7 @@ use arrow::compute;
 use imbl::Vector;
 use spg_types::{ColumnDef, Error, IndexId, Result, TableDef, TableId, TableRef, TableStats};
 
+use crate::cold::ColumnSource;
 use crate::index::IndexSnapshot;
 use crate::index::layout::SortedKeys;
 use crate::row_group::{ROW_GROUP_ROWS, RowGroup};
@@ -18,6 +19,10 @@ use crate::zone::{self, Aggregate, GroupStats, NewColumn};
 
 /// So many neighbours of one size class become one of the next.
 const MERGE_FAN_IN: usize = 16;
+
+/// A hot row group is cleared up when one in so many of its rows is deleted: dead rows take at most half as much memory as live
+/// ones, and a deleted row costs the copying of two others.
+const DEAD_FRACTION: usize = 3;
 
 /// One version of a table. A clone is a few pointers.
 #[derive(Clone, Debug)]
@@ -36,6 +41,8 @@ pub struct TableSnapshot {
     base_stats: Option<(Arc<TableStats>, u64)>,
     /// The next row id to give out; shared by all versions, because an id that was given out stays given.
     next_row_id: Arc<AtomicU64>,
+    /// Another one for other columns: which they are, and their types. Never given twice while this process lives.
+    columns_id: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +81,7 @@ impl TableSnapshot {
             stats: OnceLock::new(),
             base_stats: None,
             next_row_id: Arc::new(AtomicU64::new(1)),
+            columns_id: next_columns_id(),
         })
     }
 
@@ -113,6 +121,11 @@ impl TableSnapshot {
     /// The next row id to give out.
     pub(crate) fn next_row_id(&self) -> u64 {
         self.next_row_id.load(Ordering::Relaxed)
+    }
+
+    /// What tells its columns from those that it had before they were altered.
+    pub(crate) fn columns_id(&self) -> u64 {
+        self.columns_id
     }
 
     /// Its definition.
@@ -425,7 +438,7 @@ impl TableSnapshot {
         Ok(())
     }
 
-    /// Marks rows of the group at `at`; a group that has become half empty is cleared up.
+    /// Marks rows of the group at `at`; a group is cleared up when too many are gone.
     fn delete_in_group(&mut self, at: usize, group: Arc<RowGroup>, offsets: &[u64]) -> Result<usize> {
         let live = group.live_rows() - offsets.len();
         if live == 0 {
@@ -442,7 +455,7 @@ impl TableSnapshot {
         };
         let deleted = Arc::make_mut(slot).delete(offsets.iter().map(|o| *o as u32));
         // A cold group is cleared up by writing another segment.
-        if live * 2 < slot.len() && !slot.is_cold() {
+        if (slot.len() - live) * DEAD_FRACTION > slot.len() && !slot.is_cold() {
             self.clear(at)?;
         }
         Ok(deleted)
@@ -463,7 +476,10 @@ impl TableSnapshot {
         } else {
             (at, 1)
         };
-        self.merge(from, count)?;
+        // Neighbours whose ids lie too far apart stay two.
+        if !self.merge(from, count)? && count > 1 {
+            self.merge(at, 1)?;
+        }
         Ok(())
     }
 
@@ -490,6 +506,7 @@ impl TableSnapshot {
         let def = Arc::new(def);
         if !same_types {
             self.truncate();
+            self.columns_id = next_columns_id();
         }
         let mut indexes = Vec::with_capacity(def.indexes.len());
         for index in &def.indexes {
@@ -528,12 +545,19 @@ impl TableSnapshot {
         self.def = Arc::new(def);
         let mut arrays: HashMap<(usize, bool), ArrayRef> = HashMap::new();
         for slot in &mut self.groups {
-            let array = match arrays.entry((slot.len(), slot.is_sealed())) {
-                Entry::Occupied(e) => e.get().clone(),
-                Entry::Vacant(e) => e.insert(seal::repeated(value, slot.len(), slot.is_sealed())?).clone(),
+            let source = if slot.is_cold() {
+                ColumnSource::Constant(value.clone(), slot.len())
+            } else {
+                ColumnSource::Memory(match arrays.entry((slot.len(), slot.is_sealed())) {
+                    Entry::Occupied(e) => e.get().clone(),
+                    Entry::Vacant(e) => {
+                        e.insert(seal::repeated(value, slot.len(), slot.is_sealed())?).clone()
+                    }
+                })
             };
-            *slot = Arc::new(slot.with_column(&self.def, array, &added));
+            *slot = Arc::new(slot.with_column(&self.def, source, &added));
         }
+        self.columns_id = next_columns_id();
         Arc::make_mut(&mut self.sealed_stats).add_column(&added);
         self.stats = OnceLock::new();
         self.base_stats = None;
@@ -554,6 +578,7 @@ impl TableSnapshot {
         for slot in &mut self.groups {
             *slot = Arc::new(slot.without_column(&self.def, at));
         }
+        self.columns_id = next_columns_id();
         Arc::make_mut(&mut self.sealed_stats).drop_column(at);
         self.stats = OnceLock::new();
         self.base_stats = None;
@@ -569,6 +594,11 @@ impl TableSnapshot {
             *slot = Arc::new(slot.redefined(&self.def));
         }
     }
+}
+
+fn next_columns_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// 0 for 1 to 15 rows, 1 for 16 to 255, and so on.

@@ -26,6 +26,7 @@ use crate::shared::{Before, Body, Shared};
 use crate::snapshot::DbSnapshot;
 use crate::store::Store;
 use crate::table::{Batch, TableSnapshot};
+use crate::tier::Replacement;
 
 /// Operations wait in memory until they take this much, then go ahead into the log.
 const STREAM_BYTES: usize = 256 << 10;
@@ -488,21 +489,52 @@ impl WriteTxn {
         self.change(Op::Truncate { table })
     }
 
-    /// Puts a segment in the place of the row groups that hold its rows; whether the table is still there with the segment's
-    /// columns.
-    pub(crate) fn swap_in(&mut self, table: TableId, segment: &Arc<Segment>) -> Result<bool> {
-        if !self.draft.table(table).is_some_and(|t| segment.fits(t.def())) {
+    /// Puts a segment in the place of the row groups that hold its rows; whether the table is still there with the columns
+    /// that it had when the segment was written.
+    pub(crate) fn swap_in(
+        &mut self,
+        table: TableId,
+        columns_id: u64,
+        segment: &Arc<Segment>,
+        prepared: Vec<Replacement>,
+    ) -> Result<bool> {
+        let same = |t: &Arc<TableSnapshot>| t.columns_id() == columns_id && segment.fits(t.def());
+        if !self.draft.table(table).is_some_and(same) {
             return Ok(false);
         }
-        let segment = SegmentRef { id: segment.id(), root: segment.root, open: Some(segment.clone()) };
-        let op = Op::SwapIn { table, segment };
+        let segment = SegmentRef {
+            id: segment.id(),
+            root: segment.root,
+            open: Some(segment.clone()),
+            prepared: Some(prepared.into()),
+        };
+        self.change_late(table, Op::SwapIn { table, segment })?;
+        Ok(true)
+    }
+
+    /// Puts row groups in memory in the place of others with the same rows, where those are still there; whether the table is still
+    /// there with its columns. What the table holds stays the same, so that nothing of it is logged.
+    pub(crate) fn rearrange(
+        &mut self,
+        table: TableId,
+        columns_id: u64,
+        new: Vec<Replacement>,
+    ) -> Result<bool> {
+        if self.draft.table(table).is_none_or(|t| t.columns_id() != columns_id) {
+            return Ok(false);
+        }
+        self.change_late(table, Op::Rearrange { table, new: new.into() })?;
+        Ok(true)
+    }
+
+    /// A change that this transaction need not see itself: it is made when it commits, where others write too.
+    fn change_late(&mut self, table: TableId, op: Op) -> Result<()> {
         if self.shared.is_some() {
             self.changed = true;
             self.note_late_change(table, op);
-        } else {
-            self.change(op)?;
+            return Ok(());
         }
-        Ok(true)
+        if op.is_logged() { self.change(op) } else { self.apply(op, None) }
     }
 
     /// Creates a role or changes it.

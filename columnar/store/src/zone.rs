@@ -301,10 +301,12 @@ impl Aggregate {
     pub(crate) fn table_stats(&self, live: u64, columns: usize) -> TableStats {
         let column = |c: &AggregateColumn| {
             let values = (self.rows - c.nulls.min(self.rows)) as f64;
+            // Of all rows that there have been, so many are left.
+            let nulls = (u128::from(c.nulls) * u128::from(live)).div_ceil(u128::from(self.rows.max(1)));
             ColumnStats {
                 min: c.min.clone(),
                 max: c.max.clone(),
-                null_count: c.nulls.min(live),
+                null_count: u64::try_from(nulls).map_or(live, |n| n.min(live)),
                 distinct: c.sketch.estimate().min(live as f64),
                 avg_width: if values > 0.0 { c.bytes / values } else { 0.0 },
             }

@@ -168,6 +168,16 @@ impl Run {
                 let db = store.published();
                 assert!(db.table(self.table).unwrap().row_groups().all(|g| g.is_cold()));
             }
+            if self.rng.random_bool(self.freezes / 4.0) {
+                store.compact(self.table, &LockWait::default()).unwrap();
+                let db = store.published();
+                let mut cold = db.table(self.table).unwrap().row_groups().filter(|g| g.is_cold());
+                assert!(cold.all(|g| g.deletes().is_none()));
+            }
+            if self.rng.random_bool(0.02) {
+                let full = self.rng.random_bool(0.5);
+                store.vacuum(&[self.table], full, &LockWait::default()).unwrap();
+            }
             if self.rng.random_bool(self.freezes / 2.0) {
                 store.checkpoint().unwrap();
             }

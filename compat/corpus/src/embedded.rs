@@ -1,5 +1,8 @@
 //! The engine in this process, through its Rust API.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use spg_embedded::{Config, Database};
 
 use crate::engine::{Answer, Connection, Engine, type_letter};
@@ -9,6 +12,7 @@ use crate::record::SqlError;
 pub struct EmbeddedEngine {
     database: Database,
     freezes: bool,
+    frozen_rows: Arc<AtomicU64>,
 }
 
 impl EmbeddedEngine {
@@ -19,11 +23,17 @@ impl EmbeddedEngine {
         self
     }
 
+    /// How many rows have moved to the cold tier so.
+    pub fn frozen_rows(&self) -> u64 {
+        self.frozen_rows.load(Ordering::Relaxed)
+    }
+
     /// Opens it with a number of worker threads and settings that every session begins with.
     pub fn open(workers: usize, settings: &[(&str, &str)]) -> Result<Self, SqlError> {
         let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let config = Config { workers: Some(workers), settings, ..Config::default() };
-        Ok(Self { database: Database::open_in_memory(config).map_err(sql_error)?, freezes: false })
+        let database = Database::open_in_memory(config).map_err(sql_error)?;
+        Ok(Self { database, freezes: false, frozen_rows: Arc::default() })
     }
 }
 
@@ -34,17 +44,20 @@ impl Engine for EmbeddedEngine {
 
     fn connect(&self) -> Result<Box<dyn Connection>, SqlError> {
         let connection = self.database.connection().map_err(sql_error)?;
-        let freezes = self.freezes.then(|| self.database.clone());
+        let freezes = self.freezes.then(|| (self.database.clone(), self.frozen_rows.clone()));
         Ok(Box::new(Session(connection, freezes)))
     }
 }
 
-/// A session, and the database whose rows are frozen after each of its statements.
-struct Session(spg_embedded::Connection, Option<Database>);
+/// A session, and the database whose rows are frozen after each of its statements, with the count of them.
+struct Session(spg_embedded::Connection, Option<(Database, Arc<AtomicU64>)>);
 
 impl Session {
     fn freeze(&self) -> Result<(), SqlError> {
-        self.1.as_ref().map_or(Ok(0), Database::freeze).map(|_| ()).map_err(sql_error)
+        if let Some((database, count)) = &self.1 {
+            count.fetch_add(database.freeze().map_err(sql_error)?, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 

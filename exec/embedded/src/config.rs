@@ -24,6 +24,8 @@ pub struct Config {
     pub cache_bytes: u64,
     /// zstd level of the cold tier's files, 1 to 22.
     pub zstd_level: i32,
+    /// A table with more segments than this, full ones not counted, has some of them merged.
+    pub compact_segments: usize,
     /// Default of `statement_timeout`, milliseconds; 0 is never.
     pub query_timeout_ms: u64,
     /// The admin's name.
@@ -49,6 +51,7 @@ impl Default for Config {
             hot_tier_bytes: 4 << 30,
             cache_bytes: 1 << 30,
             zstd_level: 3,
+            compact_segments: 64,
             query_timeout_ms: 0,
             admin_user: "bench".into(),
             admin_password: None,
@@ -70,6 +73,7 @@ impl std::fmt::Debug for Config {
             .field("hot_tier_bytes", &self.hot_tier_bytes)
             .field("cache_bytes", &self.cache_bytes)
             .field("zstd_level", &self.zstd_level)
+            .field("compact_segments", &self.compact_segments)
             .field("query_timeout_ms", &self.query_timeout_ms)
             .field("admin_user", &self.admin_user)
             .field("synchronous_commit", &self.synchronous_commit)

@@ -52,6 +52,7 @@ impl Database {
                 hot_bytes: usize::try_from(config.hot_tier_bytes).unwrap_or(usize::MAX),
                 cache_bytes: usize::try_from(config.cache_bytes).unwrap_or(usize::MAX),
                 zstd_level: config.zstd_level,
+                compact_segments: config.compact_segments,
             },
             clock: now_us,
         })?;

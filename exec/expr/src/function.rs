@@ -111,6 +111,10 @@ impl SettingAccess for NoSettings {
 pub trait StorageAccess: Send + Sync {
     /// Moves a table's rows to the cold tier; how many. 42P01; 55P03 when the writer is not free in time; 53100, 58030.
     fn freeze(&self, table: &str) -> Result<i64>;
+
+    /// Writes a table's cold rows anew where they lie in more files than they need or among deleted ones; how many. Errors as of
+    /// [`StorageAccess::freeze`].
+    fn compact(&self, table: &str) -> Result<i64>;
 }
 
 /// No storage at all.
@@ -119,6 +123,10 @@ struct NoStorage;
 impl StorageAccess for NoStorage {
     fn freeze(&self, _: &str) -> Result<i64> {
         Err(spg_types::Error::unsupported("there is no database to freeze rows of"))
+    }
+
+    fn compact(&self, _: &str) -> Result<i64> {
+        Err(spg_types::Error::unsupported("there is no database to compact"))
     }
 }
 
@@ -145,7 +153,7 @@ pub struct EvalContext {
     pub version: Arc<str>,
     /// Settings, for `current_setting` and `set_config`.
     pub settings: Arc<dyn SettingAccess>,
-    /// The storage, for `spg_freeze`.
+    /// The storage, for `spg_freeze` and `spg_compact`.
     pub storage: Arc<dyn StorageAccess>,
 }
 

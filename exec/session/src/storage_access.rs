@@ -1,11 +1,11 @@
-//! What functions ask of the storage: `spg_freeze`.
+//! What functions ask of the storage: `spg_freeze` and `spg_compact`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use spg_expr::StorageAccess;
 use spg_store::{LockWait, Store};
-use spg_types::{Error, Result, SqlState};
+use spg_types::{Error, Result, SqlState, TableId};
 
 use crate::session::Session;
 
@@ -18,10 +18,16 @@ struct Access {
     in_block: bool,
 }
 
-impl StorageAccess for Access {
-    fn freeze(&self, table: &str) -> Result<i64> {
+impl Access {
+    /// Does something with a table; the rows that it was done with.
+    fn on_table(
+        &self,
+        function: &str,
+        table: &str,
+        work: impl FnOnce(&Arc<Store>, TableId, &LockWait) -> Result<u64>,
+    ) -> Result<i64> {
         if self.in_block {
-            let message = "spg_freeze cannot run inside a transaction block";
+            let message = format!("{function} cannot run inside a transaction block");
             return Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message));
         }
         let snapshot = self.store.published();
@@ -29,9 +35,21 @@ impl StorageAccess for Access {
         let found = snapshot.find_table(schema, name).ok_or_else(|| {
             Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{table}\" does not exist"))
         })?;
+        let id = found.def().id;
+        drop(snapshot);
         let wait = LockWait { timeout: Some(LOCK_WAIT), cancelled: None };
-        let rows = self.store.freeze(found.def().id, &wait)?;
+        let rows = work(&self.store, id, &wait)?;
         Ok(i64::try_from(rows).unwrap_or(i64::MAX))
+    }
+}
+
+impl StorageAccess for Access {
+    fn freeze(&self, table: &str) -> Result<i64> {
+        self.on_table("spg_freeze", table, |store, id, wait| store.freeze(id, wait))
+    }
+
+    fn compact(&self, table: &str) -> Result<i64> {
+        self.on_table("spg_compact", table, |store, id, wait| store.compact(id, wait))
     }
 }
 

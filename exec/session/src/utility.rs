@@ -7,8 +7,8 @@ use spg_plan::bind::{
     RoleOptions, SetScope, SetValue, TransactionModes, Utility,
 };
 use spg_run::ResultBatch;
-use spg_store::WriteMode;
-use spg_types::{ColumnBuilder, Datum, Error, Result, SqlState, SqlType, def};
+use spg_store::{LockWait, WriteMode};
+use spg_types::{ColumnBuilder, Datum, Error, Result, SqlState, SqlType, TableId, TableRef, def};
 
 use crate::auth::{is_verifier, scram_verifier};
 use crate::cancel::Running;
@@ -140,6 +140,27 @@ impl Session {
         Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message))
     }
 
+    /// Statistics are always fresh: ANALYZE has nothing to do.
+    fn vacuum(
+        &mut self,
+        tables: &[TableRef],
+        full: bool,
+        running: &Running,
+        client: &mut dyn Client,
+    ) -> Result<Started> {
+        self.refuse_in_block("VACUUM")?;
+        let store = self.instance.store.clone();
+        let tables: Vec<TableId> = match tables {
+            [] => store.published().tables().map(|t| t.def().id).collect(),
+            tables => tables.iter().map(|t| t.id).collect(),
+        };
+        let timeout = self.limits().lock;
+        let wait = LockWait { timeout, cancelled: Some(running.lock_wait.clone()) };
+        let done_so_far = blocking(client, || store.vacuum(&tables, full, &wait))?;
+        done_so_far.map_err(|e| running.token.check().err().unwrap_or(e))?;
+        done("VACUUM")
+    }
+
     fn plain_utility(&mut self, u: &Utility, running: &Running, client: &mut dyn Client) -> Result<Started> {
         match u {
             Utility::Begin { modes, start } => {
@@ -237,8 +258,8 @@ impl Session {
                 blocking(client, || store.backup(path.as_ref()))??;
                 done("BACKUP")
             }
-            // The write path keeps statistics and merges small batches as it goes.
-            Utility::Vacuum { .. } => done("VACUUM"),
+            Utility::Vacuum { tables, full, .. } => self.vacuum(tables, *full, running, client),
+            // The write path keeps statistics as it goes.
             Utility::Analyze { .. } => done("ANALYZE"),
             Utility::DiscardAll => {
                 self.refuse_in_block("DISCARD ALL")?;

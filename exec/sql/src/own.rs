@@ -96,9 +96,23 @@ pub struct Vacuum {
     pub analyze: bool,
     /// VACUUM FULL.
     pub full: bool,
-    /// Tables; none for all.
-    pub tables: Vec<ObjectName>,
+    /// An option that there is not.
+    pub unknown: Option<Ident>,
+    /// Tables with the columns to be analyzed, none for all columns; no tables for all.
+    pub tables: Vec<(ObjectName, Vec<Ident>)>,
 }
+
+/// Options that change nothing here: how PostgreSQL goes through a table's pages.
+const VACUUM_HINTS: [&str; 8] = [
+    "verbose",
+    "freeze",
+    "disable_page_skipping",
+    "skip_locked",
+    "index_cleanup",
+    "process_toast",
+    "truncate",
+    "parallel",
+];
 
 type Parsed<T> = Result<T, ParserError>;
 
@@ -342,32 +356,31 @@ fn fetch(p: &mut Parser, is_move: bool) -> Parsed<Fetch> {
 }
 
 fn vacuum(p: &mut Parser, only_analyze: bool) -> Parsed<Vacuum> {
-    let mut v = Vacuum { only_analyze, analyze: only_analyze, full: false, tables: vec![] };
+    let mut v = Vacuum { only_analyze, analyze: only_analyze, full: false, unknown: None, tables: vec![] };
     if p.peek_token_ref().token == Token::LParen {
         p.next_token();
         for (name, value) in p.parse_comma_separated(copy_option)? {
             let on = !matches!(&value, OptionValue::Text(t) if ["false", "off", "0"].contains(&t.to_lowercase().as_str()));
             match name.value.as_str() {
-                "full" => v.full = on,
-                "analyze" => v.analyze = on,
-                _ => {}
+                "verbose" | "skip_locked" => {}
+                "full" if !only_analyze => v.full = on,
+                "analyze" if !only_analyze => v.analyze = on,
+                other if !only_analyze && VACUUM_HINTS.contains(&other) => {}
+                _ => v.unknown = v.unknown.or(Some(name)),
             }
         }
         p.expect_token(&Token::RParen)?;
     } else {
-        v.full = eat(p, "full");
-        let _ = eat(p, "freeze");
+        v.full = !only_analyze && eat(p, "full");
+        let _ = !only_analyze && eat(p, "freeze");
         let _ = eat(p, "verbose");
-        v.analyze |= eat(p, "analyze") || eat(p, "analyse");
-        let _ = eat(p, "verbose");
+        v.analyze |= !only_analyze && (eat(p, "analyze") || eat(p, "analyse"));
     }
     if matches!(p.peek_token_ref().token, Token::Word(_)) {
         v.tables = p.parse_comma_separated(|p| {
             let name = p.parse_object_name(false)?;
-            if p.peek_token_ref().token == Token::LParen {
-                ident_list(p)?;
-            }
-            Ok(name)
+            let columns = if p.peek_token_ref().token == Token::LParen { ident_list(p)? } else { Vec::new() };
+            Ok((name, columns))
         })?;
     }
     Ok(v)

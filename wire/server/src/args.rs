@@ -21,6 +21,8 @@ Environment:
   SPG_HOT_TIER_BYTES      data kept in memory before it moves to disk [default: 4294967296]
   SPG_CACHE_BYTES         decoded columns of data on disk kept in memory [default: 1073741824]
   SPG_COLD_ZSTD_LEVEL     how hard data on disk is compressed, 1 to 22 [default: 3]
+  SPG_COLD_COMPACT_SEGMENT_THRESHOLD
+                          files of a table on disk, past which some are merged [default: 64]
   SPG_SYNCHRONOUS_COMMIT  off: commits are acknowledged up to 10 ms before they are on disk [default: on]
   SPG_CHECKPOINT_WAL_BYTES  size of the write-ahead log that leads to a checkpoint [default: 1073741824]
   SPG_WAL_TEE             a second copy of the write-ahead log, which follows it; none when unset"

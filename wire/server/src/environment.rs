@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 /// Every variable that is read.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "SPG_PG_ADDR",
     "SPG_ADMIN_USER",
     "SPG_ADMIN_PASSWORD",
@@ -15,6 +15,7 @@ const NAMES: [&str; 12] = [
     "SPG_HOT_TIER_BYTES",
     "SPG_CACHE_BYTES",
     "SPG_COLD_ZSTD_LEVEL",
+    "SPG_COLD_COMPACT_SEGMENT_THRESHOLD",
     "SPG_SYNCHRONOUS_COMMIT",
     "SPG_CHECKPOINT_WAL_BYTES",
     "SPG_WAL_TEE",
@@ -34,6 +35,7 @@ pub(crate) struct Environment {
     pub(crate) hot_tier_bytes: u64,
     pub(crate) cache_bytes: u64,
     pub(crate) cold_zstd_level: i32,
+    pub(crate) cold_compact_segment_threshold: usize,
     pub(crate) synchronous_commit: bool,
     pub(crate) checkpoint_wal_bytes: u64,
     pub(crate) wal_tee: Option<PathBuf>,
@@ -81,6 +83,11 @@ impl Environment {
             cold_zstd_level: read
                 .value("SPG_COLD_ZSTD_LEVEL", "a whole number from 1 to 22", |v| number(v, 1, 22))?
                 .map_or(3, |n| n as i32),
+            cold_compact_segment_threshold: read
+                .value("SPG_COLD_COMPACT_SEGMENT_THRESHOLD", "a whole number from 8 to 100000", |v| {
+                    number(v, 8, 100_000)
+                })?
+                .map_or(64, |n| n as usize),
             synchronous_commit: read
                 .value("SPG_SYNCHRONOUS_COMMIT", "on or off", |v| match v {
                     "on" => Some(true),
@@ -184,6 +191,7 @@ mod tests {
             ("SPG_HOT_TIER_BYTES", "4GB"),
             ("SPG_CACHE_BYTES", "-1"),
             ("SPG_COLD_ZSTD_LEVEL", "23"),
+            ("SPG_COLD_COMPACT_SEGMENT_THRESHOLD", "7"),
             ("SPG_SYNCHRONOUS_COMMIT", "maybe"),
             ("SPG_CHECKPOINT_WAL_BYTES", "0"),
             ("SPG_WAL_TEE", ""),

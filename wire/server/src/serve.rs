@@ -65,6 +65,7 @@ fn config(args: &Args, environment: &Environment) -> Config {
         hot_tier_bytes: environment.hot_tier_bytes,
         cache_bytes: environment.cache_bytes,
         zstd_level: environment.cold_zstd_level,
+        compact_segments: environment.cold_compact_segment_threshold,
         query_timeout_ms: environment.query_timeout_ms,
         admin_user: environment.admin_user.clone(),
         admin_password: environment.admin_password.clone(),

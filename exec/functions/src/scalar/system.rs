@@ -111,6 +111,9 @@ functions! {
     FREEZE SPG_FREEZE: "spg_freeze", "Moves the rows of a table to the cold tier, compressed on disk; how many. Refused inside a transaction block.", "spg_freeze(NULL) IS NULL" => "t", [
         sig!([TEXT] => INT8, |b| ctx_map1::<Str, i64>(b, |ctx, table| ctx.storage.freeze(table).map(Some))),
     ];
+    FREEZE SPG_COMPACT: "spg_compact", "Writes the rows of a table in the cold tier anew where they lie in more files than they need or among deleted rows; how many. Refused inside a transaction block.", "spg_compact(NULL) IS NULL" => "t", [
+        sig!([TEXT] => INT8, |b| ctx_map1::<Str, i64>(b, |ctx, table| ctx.storage.compact(table).map(Some))),
+    ];
     LENIENT PG_TYPEOF: "pg_typeof", "The name of the argument's type.", "pg_typeof(33)" => "integer", [
         sig!([ANY] => TEXT, type_name),
     ];

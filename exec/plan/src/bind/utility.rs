@@ -206,7 +206,27 @@ impl Binder<'_> {
     }
 
     fn vacuum(&mut self, v: &own::Vacuum) -> Result<Utility> {
-        let tables = v.tables.iter().map(|t| self.table(t)).collect::<Result<Vec<_>>>()?;
+        let statement = if v.only_analyze { "ANALYZE" } else { "VACUUM" };
+        if let Some(option) = &v.unknown {
+            let message = format!("unrecognized {statement} option \"{}\"", option.value);
+            return Err(self.error_at(option.span, SqlState::SYNTAX_ERROR, message));
+        }
+        if !v.analyze && v.tables.iter().any(|(_, columns)| !columns.is_empty()) {
+            let message = "ANALYZE option must be specified when a column list is provided";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        let mut tables = Vec::with_capacity(v.tables.len());
+        for (name, columns) in &v.tables {
+            let table = self.table(name)?;
+            for column in columns.iter().map(fold) {
+                if !table.columns.iter().any(|c| c.name == column) {
+                    let message =
+                        format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+                    return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
+                }
+            }
+            tables.push(table);
+        }
         Ok(if v.only_analyze {
             Utility::Analyze { tables }
         } else {
