@@ -61,7 +61,7 @@ struct Party {
     waits: Option<Waits>,
     /// Who waits for its end.
     waiters: Vec<Arc<Waiter>>,
-    /// Whether somebody does: to be seen without the lock.
+    /// For when it is alone.
     is_waited_for: Arc<AtomicBool>,
 }
 
@@ -143,13 +143,9 @@ impl State {
             first.granted.store(true, Ordering::Release);
             woken.extend(self.queue.pop_front());
         }
-        // Who is in hears that somebody waits to get in.
-        let waited_for = !self.queue.is_empty();
+        // Who is alone hears that somebody waits to get in.
         if let Some((_, is_waited_for)) = &self.alone {
-            is_waited_for.store(waited_for, Ordering::Relaxed);
-        }
-        for party in self.parties.values() {
-            party.is_waited_for.store(waited_for || !party.waiters.is_empty(), Ordering::Relaxed);
+            is_waited_for.store(!self.queue.is_empty(), Ordering::Relaxed);
         }
         woken
     }
@@ -215,7 +211,7 @@ impl Waiter {
 }
 
 impl Permit {
-    /// Whether others wait for its end.
+    /// Whether it is alone and others wait for its end.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.is_waited_for.load(Ordering::Relaxed)
     }
@@ -274,7 +270,6 @@ impl Permit {
         match state.parties.get_mut(&holder) {
             Some(party) => {
                 party.waiters.push(waiter.clone());
-                party.is_waited_for.store(true, Ordering::Relaxed);
                 if let Some(own) = state.parties.get_mut(&self.transaction) {
                     own.waits = Some(Waits::End(holder));
                 }
@@ -459,16 +454,16 @@ mod tests {
     fn turns_come_in_order_and_can_be_given_up() {
         let lock = Arc::new(WriteLock::default());
         let alone = enter(&lock, WriteMode::Exclusive);
+        assert!(!alone.is_waited_for());
         let modes = [WriteMode::Exclusive, WriteMode::Shared, WriteMode::Shared, WriteMode::Exclusive];
         let mut turns: Vec<Turn> = modes.iter().map(|mode| lock.turn(*mode)).collect();
-        assert!(turns.iter_mut().all(|t| !poll(t)));
+        assert!(turns.iter_mut().all(|t| !poll(t)) && alone.is_waited_for());
         drop(alone);
         assert_eq!(turns.iter_mut().map(poll).collect::<Vec<_>>(), [true, false, false, false]);
         // Given up before it is used.
         drop(turns.remove(0));
         assert_eq!(turns.iter_mut().map(poll).collect::<Vec<_>>(), [true, true, false]);
         let (first, _) = turns.remove(0).permit().unwrap();
-        assert!(first.is_waited_for(), "somebody wants to be alone");
         assert!(!lock.turn(WriteMode::Shared).has_come(), "nobody overtakes");
         drop(turns.remove(0));
         assert!(!poll(&mut turns[0]));
@@ -481,14 +476,13 @@ mod tests {
     #[test]
     fn waits_end_by_time_and_by_cancel() {
         let lock = Arc::new(WriteLock::default());
-        let held = enter(&lock, WriteMode::Shared);
+        let _held = enter(&lock, WriteMode::Shared);
         let wait = LockWait { timeout: Some(Duration::ZERO), cancelled: None };
         let error = lock.turn(WriteMode::Exclusive).sleep(&wait).unwrap_err();
         assert_eq!(error.state(), SqlState::LOCK_NOT_AVAILABLE);
         let cancelled = LockWait { timeout: None, cancelled: Some(Arc::new(true.into())) };
         let error = lock.turn(WriteMode::Exclusive).sleep(&cancelled).unwrap_err();
         assert_eq!(error.state(), SqlState::QUERY_CANCELED);
-        assert!(!held.is_waited_for());
     }
 
     #[test]
@@ -502,7 +496,7 @@ mod tests {
         a.lock(row(2), Strength::Exclusive).unwrap();
         let holder = b.lock(row(2), Strength::Exclusive).unwrap_err();
         let mut turn = b.turn_after(holder).unwrap();
-        assert!(!poll(&mut turn) && a.is_waited_for());
+        assert!(!poll(&mut turn));
         a.release_after(mark);
         assert!(poll(&mut turn));
         b.lock(row(2), Strength::Exclusive).unwrap();
@@ -545,14 +539,14 @@ mod tests {
         assert!(next.has_come());
         drop(next);
         let mut alone = a.upgrade_turn().unwrap();
-        assert!(!poll(&mut alone) && b.is_waited_for());
+        assert!(!poll(&mut alone));
         assert!(b.upgrade_turn().is_err(), "two that want to be alone wait for each other");
         let mut later = lock.turn(WriteMode::Shared);
         assert!(!poll(&mut later));
         drop(b);
         assert!(poll(&mut alone) && !poll(&mut later));
         drop(alone);
-        assert!(!poll(&mut later), "what was granted stays");
+        assert!(!poll(&mut later) && a.is_waited_for(), "what was granted stays");
         drop(a);
         assert!(poll(&mut later));
     }

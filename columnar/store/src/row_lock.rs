@@ -1,5 +1,7 @@
 //! Locks on rows and keys: which transactions hold them, no more. Who waits for whom is the write lock's business.
 
+use std::sync::OnceLock;
+
 use ahash::RandomState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -13,9 +15,9 @@ use crate::index::layout::{Keys, each_keys};
 pub(crate) enum LockKey {
     /// A row, by its id: whoever changes or deletes it.
     Row(TableId, u64),
-    /// A key of a unique index, by its hash: whoever adds it or takes it away; shared, whoever refers to it. Keys with the same
-    /// hash wait for each other without need.
-    Key(IndexId, u64),
+    /// A key of a unique index: whoever adds it or takes it away; shared, whoever refers to it. Keys that do not fit into 128 bits
+    /// stand there by a hash.
+    Key(IndexId, u128),
 }
 
 /// How much a lock keeps away.
@@ -102,12 +104,20 @@ impl Held {
 
 /// The locks for keys of an index, those with a NULL left out.
 pub(crate) fn key_locks(index: IndexId, keys: &Keys, is_null: impl Fn(usize) -> bool) -> Vec<LockKey> {
-    // Seeds of this process: the hashes are compared with each other and kept nowhere.
-    static HASHER: std::sync::OnceLock<RandomState> = std::sync::OnceLock::new();
-    let hasher = HASHER.get_or_init(RandomState::new);
-    each_keys!(keys, k => {
-        (0..k.len()).filter(|i| !is_null(*i)).map(|i| LockKey::Key(index, hasher.hash_one(k.get(i)))).collect()
-    })
+    let wanted = (0..each_keys!(keys, k => k.len())).filter(|i| !is_null(*i));
+    let number = |i: usize| match keys {
+        Keys::U64(k) => u128::from(k[i]),
+        Keys::U128(k) => k[i],
+        Keys::Bytes(k) => hash(k.get(i)),
+    };
+    wanted.map(|i| LockKey::Key(index, number(i))).collect()
+}
+
+/// With seeds of this process: hashes are compared with each other and kept nowhere.
+fn hash(bytes: &[u8]) -> u128 {
+    static HASHERS: OnceLock<[RandomState; 2]> = OnceLock::new();
+    let [high, low] = HASHERS.get_or_init(|| [RandomState::new(), RandomState::new()]);
+    u128::from(high.hash_one(bytes)) << 64 | u128::from(low.hash_one(bytes))
 }
 
 #[cfg(test)]

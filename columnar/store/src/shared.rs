@@ -1,8 +1,9 @@
 //! Transactions that write side by side.
 //!
-//! Each keeps its changes as a list, and a draft: the newest state with those changes laid on top. Every statement looks anew:
-//! tables that others have changed since get the changes laid on again, with fresh row ids. COMMIT does the same under the
-//! commit lock, and only then writes the operations down for the log.
+//! Each keeps its changes as a list, and a draft: the newest state with those changes laid on top. Every statement looks anew, and
+//! has the changes laid on the tables that it reads: those that wait, or all of them, with fresh row ids, where others have
+//! changed the table since. COMMIT does the same for all tables under the commit lock, and only then writes the operations down
+//! for the log.
 //!
 //! What keeps this right: a row that is changed or deleted is locked and must still live in the newest state; a key that comes or
 //! goes is locked, as is, shared, a key that a new row refers to. A lock that was free may have been given back by a commit that
@@ -81,8 +82,11 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct Own {
-    /// The version that the draft's builds on; `None` when the draft does not have the changes.
+    /// The version that the draft's builds on; `None` when the changes are to be laid on another one.
     base: Option<Arc<TableSnapshot>>,
+    /// How many changes there are, and how many of them the draft has.
+    changes: usize,
+    laid: usize,
     /// Ids of rows that the transaction has added, ascending.
     added: Vec<Range<u64>>,
 }
@@ -171,33 +175,39 @@ impl Shared {
         only: Option<&[TableId]>,
         numbers: &Numbers,
     ) -> Result<()> {
-        if self.tables.values().all(|own| own.base.is_some()) {
-            return Ok(());
-        }
         let wanted: Vec<TableId> = match only {
             None => self.tables.keys().copied().collect(),
             Some(only) => only.iter().flat_map(|id| connected(&self.base, *id)).collect(),
         };
         for id in wanted {
-            if self.tables.get(&id).is_some_and(|own| own.base.is_none()) {
-                self.lay_on(draft, id, numbers)?;
-            }
+            self.lay_on(draft, id, numbers)?;
         }
         Ok(())
     }
 
+    /// Lays on a table what it lacks.
     fn lay_on(&mut self, draft: &mut Arc<DbSnapshot>, id: TableId, numbers: &Numbers) -> Result<()> {
-        let gone = || Error::internal(format!("there is no table with id {}", id.0));
-        let base = self.base.table(id).ok_or_else(gone)?.clone();
+        let Some(own) = self.tables.get_mut(&id) else { return Ok(()) };
+        if own.base.is_some() && own.laid == own.changes {
+            return Ok(());
+        }
         let draft = Arc::make_mut(draft);
-        draft.tables.insert(id, base.clone());
-        let own = self.tables.entry(id).or_default();
-        let before = std::mem::take(&mut own.added);
+        let mut moves = false;
+        if own.base.is_none() {
+            let gone = || Error::internal(format!("there is no table with id {}", id.0));
+            let base = self.base.table(id).ok_or_else(gone)?.clone();
+            draft.tables.insert(id, base.clone());
+            own.base = Some(base);
+            own.laid = 0;
+            own.added.clear();
+            moves = true;
+        }
+        let Some(base) = own.base.clone() else { return Ok(()) };
         // Rows get ids above all others again; later deletes of such rows follow.
-        let mut moved: Vec<(Range<u64>, u64)> = Vec::with_capacity(before.len());
-        for change in self.changes.iter_mut().filter(|c| c.table == id) {
+        let mut moved: Vec<(Range<u64>, u64)> = Vec::new();
+        for change in self.changes.iter_mut().filter(|c| c.table == id).skip(own.laid) {
             match (&mut change.op, &change.batch) {
-                (Op::Append { first_row_id, .. }, Some(batch)) => {
+                (Op::Append { first_row_id, .. }, Some(batch)) if moves => {
                     let new = base.allocate_row_ids(batch.len);
                     let len = batch.len as u64;
                     moved.push((*first_row_id..*first_row_id + len, new));
@@ -217,7 +227,7 @@ impl Shared {
             }
             apply(draft, change.op.clone(), change.batch.clone(), numbers)?;
         }
-        own.base = Some(base);
+        own.laid = own.changes;
         Ok(())
     }
 
@@ -234,7 +244,10 @@ impl Shared {
             }
             // Tables without changes are as the state has them.
             let changes = &self.changes;
-            self.tables.retain(|id, _| changes.iter().any(|c| c.table == *id));
+            self.tables.retain(|id, own| {
+                own.changes = changes.iter().filter(|c| c.table == *id).count();
+                own.changes > 0
+            });
             self.rows = changes.iter().map(Change::rows).sum();
         }
         self.mark = self.mark.min(keep);
@@ -415,30 +428,42 @@ impl WriteTxn {
         permit.lock(keys, strength).map_err(|holder| self.block(Blocked::By(holder)))
     }
 
-    /// Adds a change of a shared transaction, which is then applied to the draft.
-    pub(crate) fn note_change(&mut self, table: TableId, op: &Op, batch: Option<&Batch>, body: Body) {
-        let Some(shared) = &mut self.shared else { return };
-        let own = match shared.tables.entry(table) {
-            std::collections::hash_map::Entry::Occupied(own) => own.into_mut(),
-            std::collections::hash_map::Entry::Vacant(slot) => {
-                slot.insert(Own { base: shared.base.table(table).cloned(), added: Vec::new() })
-            }
-        };
-        if let (Op::Append { first_row_id, .. }, Some(batch)) = (op, batch) {
+    /// Adds a change of a shared transaction. It is laid on the draft when a statement reads the table or at COMMIT; now, where
+    /// foreign keys are to be checked against it.
+    pub(crate) fn note_change(
+        &mut self,
+        table: TableId,
+        op: Op,
+        batch: Option<Batch>,
+        body: Body,
+    ) -> Result<()> {
+        let Some(shared) = &mut self.shared else { return Ok(()) };
+        let base = &shared.base;
+        let fresh = || Own { base: base.table(table).cloned(), ..Own::default() };
+        let own = shared.tables.entry(table).or_insert_with(fresh);
+        if let (Op::Append { first_row_id, .. }, Some(batch)) = (&op, &batch) {
             own.added.push(*first_row_id..*first_row_id + batch.len as u64);
         }
-        shared.changes.push(Change { table, op: op.clone(), batch: batch.cloned(), body });
+        own.changes += 1;
+        shared.changes.push(Change { table, op, batch, body });
+        let alone = base.table(table).is_some_and(|t| t.def().foreign_keys.is_empty())
+            && base.referencing(table).next().is_none();
+        if alone { Ok(()) } else { self.lay_now(table) }
     }
 
-    /// Adds a change that only the newest state at COMMIT can take.
-    pub(crate) fn note_late_change(&mut self, table: TableId, op: Op) {
-        let Some(shared) = &mut self.shared else { return };
-        shared.tables.entry(table).or_default().base = None;
-        shared.changes.push(Change { table, op, batch: None, body: Body::none() });
+    /// Has all changes of a table laid on the draft.
+    pub(crate) fn lay_now(&mut self, table: TableId) -> Result<()> {
+        let Some(shared) = &mut self.shared else { return Ok(()) };
+        shared.lay_on(&mut self.draft, table, self.store.numbers())
     }
 
     /// Locks rows that are to be changed or deleted, and notes the keys that go with them.
     pub(crate) fn lock_rows(&mut self, table: TableId, row_ids: &[u64]) -> Result<()> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        if shared.changes.len() > shared.mark {
+            // The statement has several parts, which may mean the same rows.
+            self.lay_now(table)?;
+        }
         let Some(shared) = &self.shared else { return Ok(()) };
         let foreign: Vec<u64> = row_ids.iter().copied().filter(|id| !shared.is_own(table, *id)).collect();
         if self.lock(foreign.iter().map(|id| LockKey::Row(table, *id)), Strength::Exclusive)? {
@@ -469,35 +494,39 @@ impl WriteTxn {
         Ok(keys)
     }
 
-    /// Locks the keys that new rows bring into unique indexes; `keys` in the order of the table's indexes.
-    pub(crate) fn lock_new_keys(&mut self, table: TableId, keys: &[&SortedKeys]) -> Result<()> {
-        let Some(shared) = &mut self.shared else { return Ok(()) };
-        let Some(snapshot) = self.draft.table(table).cloned() else { return Ok(()) };
-        let mut unchanged = Vec::new();
+    /// Locks the keys that new rows bring into unique indexes; `keys` in the order of the table's indexes. Whether they may be
+    /// there already: not if they are those of rows that the statement has deleted.
+    pub(crate) fn lock_new_keys(&mut self, table: TableId, keys: &[&SortedKeys]) -> Result<bool> {
+        let Some(shared) = &mut self.shared else { return Ok(true) };
+        let Some(snapshot) = self.draft.table(table).cloned() else { return Ok(true) };
         let mut wanted = Vec::new();
         for (index, keys) in snapshot.indexes().iter().zip(keys).filter(|(i, _)| i.def().unique) {
             for lock in key_locks(index.def().id, &keys.keys, |i| keys.is_null(i)) {
                 // The lock on the row that has the key now keeps others away.
-                if shared.gone.contains(&lock) { unchanged.push(lock) } else { wanted.push(lock) }
+                if !shared.gone.remove(&lock) {
+                    wanted.push(lock);
+                }
             }
         }
-        unchanged.iter().for_each(|lock| _ = shared.gone.remove(lock));
+        if wanted.is_empty() {
+            return Ok(false);
+        }
         if !self.lock(wanted, Strength::Exclusive)? {
-            return Ok(());
+            return Ok(true);
         }
         let head = self.store.head();
         let (Some(shared), Some(now)) = (&self.shared, head.table(table)) else {
             return Err(self.block(Blocked::Stale));
         };
         if shared.base_of(table).is_some_and(|base| Arc::ptr_eq(base, now)) {
-            return Ok(());
+            return Ok(true);
         }
         for (index, keys) in now.indexes().iter().zip(keys).filter(|(i, _)| i.def().unique) {
             if index.duplicate(keys)?.is_some() {
                 return Err(self.block(Blocked::Stale));
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// At the end of a statement: locks the keys that are gone, and those that new rows refer to.

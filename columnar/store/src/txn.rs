@@ -106,12 +106,13 @@ impl WriteTxn {
         }
     }
 
-    /// The database as this transaction sees it, its own changes included.
+    /// The database as this transaction sees it, its own changes included; beside others, as of the last
+    /// [`WriteTxn::start_statement`].
     pub fn snapshot(&self) -> Arc<DbSnapshot> {
         self.view.as_ref().unwrap_or(&self.draft).clone()
     }
 
-    /// Whether others wait for its end.
+    /// Whether it writes alone and others wait for its end.
     pub fn is_waited_for(&self) -> bool {
         self.permit.as_ref().is_some_and(Permit::is_waited_for)
     }
@@ -169,21 +170,25 @@ impl WriteTxn {
         let first = snapshot.allocate_row_ids(len);
         let op = Op::Append { table, first_row_id: first };
         let batch = Batch { columns, len, sealed: false, stats: None, keys };
+        let mut body = Vec::new();
         if self.log.is_some() {
             let mut w = Writer::default();
             if self.shared.is_none() {
                 op.encode(&mut w)?;
             }
             write_batch(&mut w, snapshot.def(), &batch.columns, len)?;
-            match (&self.shared, &mut self.log) {
-                (None, Some(log)) => log.ops.push(&w.0)?,
-                _ => self.note_change(table, &op, Some(&batch), Body::Small(w.0.into())),
-            }
-        } else {
-            self.note_change(table, &op, Some(&batch), Body::none());
+            body = w.0;
         }
         drop(snapshot);
-        self.apply(op, Some(batch))?;
+        if self.shared.is_some() {
+            self.changed = true;
+            self.note_change(table, op, Some(batch), Body::Small(body.into()))?;
+        } else {
+            if let Some(log) = &mut self.log {
+                log.ops.push(&body)?;
+            }
+            self.apply(op, Some(batch))?;
+        }
         self.appended(table, first..first + len as u64)
     }
 
@@ -194,7 +199,11 @@ impl WriteTxn {
         columns: &[ArrayRef],
         keys: &[&SortedKeys],
     ) -> Result<()> {
-        self.lock_new_keys(table.def().id, keys)?;
+        if !self.lock_new_keys(table.def().id, keys)? {
+            return Ok(());
+        }
+        self.lay_now(table.def().id)?;
+        let table = self.draft_table(table.def().id)?.clone();
         for (index, keys) in table.indexes().iter().zip(keys).filter(|(i, _)| i.def().unique) {
             if let Some(row) = index.duplicate(keys)? {
                 let error = duplicate_key(table.def(), index.def(), columns, row)?;
@@ -240,18 +249,17 @@ impl WriteTxn {
         };
         drop(snapshot);
         let batch = batch.into_batch();
-        match (&self.shared, &mut self.log, body) {
-            (None, Some(log), Some(body)) => {
+        if self.shared.is_some() {
+            self.changed = true;
+            self.note_change(table, op, Some(batch), body.map_or_else(Body::none, Body::Large))?;
+        } else {
+            if let (Some(log), Some(body)) = (&mut self.log, body) {
                 let mut head = Writer::default();
                 op.encode(&mut head)?;
                 log.ops.push_with_body(&head.0, body)?;
             }
-            (Some(_), _, body) => {
-                self.note_change(table, &op, Some(&batch), body.map_or_else(Body::none, Body::Large));
-            }
-            _ => {}
+            self.apply(op, Some(batch))?;
         }
-        self.apply(op, Some(batch))?;
         self.appended(table, first..end)
     }
 
@@ -531,8 +539,7 @@ impl WriteTxn {
     fn change_late(&mut self, table: TableId, op: Op) -> Result<()> {
         if self.shared.is_some() {
             self.changed = true;
-            self.note_late_change(table, op);
-            return Ok(());
+            return self.note_change(table, op, None, Body::none());
         }
         if op.is_logged() { self.change(op) } else { self.apply(op, None) }
     }
@@ -614,8 +621,10 @@ impl WriteTxn {
             let Op::Delete { table, .. } = op else {
                 return Err(Error::internal("a change of the catalog needs the write lock alone"));
             };
-            self.note_change(table, &op, None, Body::none());
-        } else if let Some(log) = &mut self.log {
+            self.changed = true;
+            return self.note_change(table, op, None, Body::none());
+        }
+        if let Some(log) = &mut self.log {
             let mut w = Writer::default();
             op.encode(&mut w)?;
             log.ops.push(&w.0)?;

@@ -104,6 +104,11 @@ impl Session {
         Arc::new(context)
     }
 
+    /// Some plan of the statement, which may not hold any more: it tells what kind of statement it is.
+    pub(crate) fn any_plan(&mut self, prepared: &Prepared) -> Result<Arc<Planned>> {
+        prepared.newest().map_or_else(|| self.plan(prepared), Ok)
+    }
+
     /// The statement's plan: the one it has, or a new one.
     pub(crate) fn plan(&mut self, prepared: &Prepared) -> Result<Arc<Planned>> {
         let snapshot = self.snapshot();

@@ -120,7 +120,7 @@ impl Session {
             return false;
         }
         // An error comes again where the statement is executed.
-        let Ok(planned) = self.plan(&statement) else { return false };
+        let Ok(planned) = self.any_plan(&statement) else { return false };
         let PlannedKind::Query(query) = &planned.kind else { return false };
         let transaction = self.begin_if_needed();
         if !query.writes() || transaction.read_only {
@@ -158,7 +158,10 @@ impl Session {
         if let PortalState::New = portal.state {
             portal.state = PortalState::Done;
             self.forget_wanted_settings();
-            let planned = self.plan(&portal.statement)?;
+            let mut planned = self.any_plan(&portal.statement)?;
+            if !matches!(&planned.kind, PlannedKind::Query(q) if q.changes_data()) {
+                planned = self.plan(&portal.statement)?;
+            }
             if planned.reads() {
                 self.begin_if_needed().queried = true;
             }
@@ -247,7 +250,7 @@ impl Session {
     ) -> Result<Started> {
         let mut again = false;
         loop {
-            let planned = self.plan(statement)?;
+            let planned = self.any_plan(statement)?;
             let PlannedKind::Query(query) = &planned.kind else {
                 return Err(Error::internal("a query became a utility statement"));
             };
