@@ -88,6 +88,9 @@ const MAINTENANCE: &[&str] = &[
     "SELECT spg_freeze('events')",
     "SELECT spg_freeze('accounts')",
     "SELECT spg_freeze('counters')",
+    "SELECT spg_compact('events')",
+    "SELECT spg_compact('accounts')",
+    "VACUUM counters",
 ];
 /// So many events of a client are deleted at once.
 const EVENTS_MAX: usize = 60_000;

@@ -62,6 +62,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&Summary)) -> Result<Summary, F
         ("SPG_CHECKPOINT_WAL_BYTES", (256 << 10).to_string()),
         // As are freezes: events have no budget at all, the other tables this one.
         ("SPG_HOT_TIER_BYTES", (1 << 20).to_string()),
+        ("SPG_COLD_COMPACT_SEGMENT_THRESHOLD", "8".to_owned()),
     ];
     let mut server = Server::start(&plan.server, &env)?;
     let mut rng = StdRng::seed_from_u64(plan.seed);

@@ -2,8 +2,8 @@
 //! operation, a full disk or an orderly close, compared with a plain map after every start. The same seed does the same again,
 //! as far as threads allow.
 //!
-//! A life is transactions of all kinds of changes, and between them what the background does: freezes, checkpoints,
-//! backups. Power cuts come at any operation, those of starts included, and any part of what was not synced may survive.
+//! A life is transactions of all kinds of changes, and between them what the background does: freezes, compactions,
+//! checkpoints, backups. Power cuts come at any operation, those of starts included, and any part of what was not synced may survive.
 
 mod model;
 mod workload;
@@ -28,8 +28,8 @@ const LIVES: usize = 4;
 const FAULTS_WITHIN: u64 = 150;
 /// A life ends when so many things have failed.
 const FAILURES_MAX: u32 = 4;
-/// Commits that a freeze may take.
-const MAINTENANCE_COMMITS: u64 = 4;
+/// Commits that a freeze or a compaction may take.
+const MAINTENANCE_COMMITS: u64 = 16;
 
 /// What a seed has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Outcome {
     pub checkpoints: u64,
     /// Freezes that moved rows.
     pub freezes: u64,
+    /// Compactions that wrote rows anew.
+    pub compactions: u64,
     /// Backups that were opened.
     pub backups: u64,
     /// Starts of the database.
@@ -53,6 +55,7 @@ impl std::ops::AddAssign for Outcome {
         self.acknowledged += other.acknowledged;
         self.checkpoints += other.checkpoints;
         self.freezes += other.freezes;
+        self.compactions += other.compactions;
         self.backups += other.backups;
         self.starts += other.starts;
         self.failures += other.failures;
@@ -151,8 +154,8 @@ impl Simulation {
         Ok(())
     }
 
-    /// Moves rows to the cold tier: commits that change nothing that anyone reads.
-    fn freeze(&mut self, store: &Arc<Store>) -> Result<(), End> {
+    /// Moves rows to the cold tier, or writes it anew: commits that change nothing that anyone reads.
+    fn rewrite(&mut self, store: &Arc<Store>, compact: bool) -> Result<(), End> {
         let snapshot = store.published();
         let tables: Vec<_> = snapshot.tables().map(|t| t.def().id).collect();
         let Some(table) = tables.choose(&mut self.rng) else { return Ok(()) };
@@ -160,9 +163,13 @@ impl Simulation {
         for number in 1..=MAINTENANCE_COMMITS {
             self.states.insert(snapshot.commit_no() + number, model.clone());
         }
-        let rows = store.freeze(*table, &LockWait::default())?;
+        let (wait, outcome) = (LockWait::default(), &mut self.outcome);
+        if compact {
+            outcome.compactions += u64::from(store.compact(*table, &wait)? > 0);
+        } else {
+            outcome.freezes += u64::from(store.freeze(*table, &wait)? > 0);
+        }
         self.acknowledged = store.published().commit_no();
-        self.outcome.freezes += u64::from(rows > 0);
         Ok(())
     }
 
@@ -201,7 +208,8 @@ impl Simulation {
                 self.outcome.checkpoints += 1;
                 Ok(())
             }
-            8..=15 => self.freeze(store),
+            8..=13 => self.rewrite(store, false),
+            14..=15 => self.rewrite(store, true),
             16 => self.backup(store, disk),
             17..=18 => self.compare(&store.published()),
             19..=20 => self.read_badly(store, disk),

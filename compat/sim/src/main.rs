@@ -31,12 +31,13 @@ fn main() -> ExitCode {
     match spg_sim::run_all(seeds.clone(), threads) {
         Ok(o) => {
             println!(
-                "{} seeds: {} acknowledged commits, {} checkpoints, {} freezes, {} backups, {} failures of the disk, {} starts: \
+                "{} seeds: {} acknowledged commits, {} checkpoints, {} freezes, {} compactions, {} backups, {} failures of the disk, {} starts: \
                  nothing lost, nothing invented",
                 seeds.end - seeds.start,
                 o.acknowledged,
                 o.checkpoints,
                 o.freezes,
+                o.compactions,
                 o.backups,
                 o.failures,
                 o.starts,
