@@ -138,7 +138,7 @@ impl Store {
         threads: usize,
         wait: &LockWait,
     ) -> Result<u64> {
-        let segment = job.write(cold, threads, wait)?;
+        let segment = parallel::aside(|| job.write(cold, threads, wait))?;
         let (id, rows) = (segment.id(), segment.reader.info().rows);
         let swap = || -> Result<Option<WriteTxn>> {
             let prepared = job.replacements(&segment)?;

@@ -14,6 +14,22 @@ pub(crate) fn threads() -> usize {
     *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
+/// How far work that has time stands back, in steps of the system's scheduler: against others, a tenth of a processor is left to it.
+const STANDS_BACK: i32 = 10;
+
+/// Runs `f` on a thread of its own that stands back behind others, and the threads that it starts with it: for what may take long
+/// and holds no lock that statements wait for.
+pub(crate) fn aside<T: Send>(f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let work = || {
+        // Where the system does not allow it, the work is as good at the usual rank.
+        let _ = rustix::process::setpriority_process(None, STANDS_BACK);
+        f()
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 /// Applies `f` to every item, in any order, and returns the results in the order of the items. The first error wins.
 pub(crate) fn map<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
     map_on(threads(), items, f)
