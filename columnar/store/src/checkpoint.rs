@@ -154,7 +154,7 @@ impl Checkpoints {
         }
         let (unwritten, kept) = plan(db, &state.manifest);
         let first_id = state.manifest.next_file_id;
-        let written = parallel::aside(|| self.write_groups(&unwritten, first_id, threads))?;
+        let written = parallel::aside(threads, |threads| self.write_groups(&unwritten, first_id, threads))?;
         let next_file_id = first_id + written.len() as u64;
         // Names that were given are not given again, whatever becomes of this attempt.
         state.manifest.next_file_id = next_file_id;

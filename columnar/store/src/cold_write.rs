@@ -22,6 +22,15 @@ use crate::table::TableSnapshot;
 use crate::tier::{Replacement, chunk_stats, cold_group, runs};
 use crate::txn::WriteTxn;
 
+/// How a segment is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Behind everybody else.
+    Aside,
+    /// With all processors: memory runs out otherwise.
+    Urgent,
+}
+
 /// What a segment is written from. It holds row groups and no snapshot, so that nothing else lives longer for it.
 pub(crate) struct SegmentJob {
     def: Arc<TableDef>,
@@ -135,10 +144,14 @@ impl Store {
         self: &Arc<Self>,
         cold: &ColdTier,
         job: SegmentJob,
-        threads: usize,
+        pace: Pace,
         wait: &LockWait,
     ) -> Result<u64> {
-        let segment = parallel::aside(|| job.write(cold, threads, wait))?;
+        let threads = parallel::threads();
+        let segment = match pace {
+            Pace::Aside => parallel::aside(threads, |threads| job.write(cold, threads, wait)),
+            Pace::Urgent => job.write(cold, threads, wait),
+        }?;
         let (id, rows) = (segment.id(), segment.reader.info().rows);
         let swap = || -> Result<Option<WriteTxn>> {
             let prepared = job.replacements(&segment)?;

@@ -15,8 +15,7 @@ use spg_types::{Error, Result, TableId};
 
 use crate::LockWait;
 use crate::cold_tier::{ColdTier, acquire};
-use crate::cold_write::SegmentJob;
-use crate::parallel;
+use crate::cold_write::{Pace, SegmentJob};
 use crate::row_group::ROW_GROUP_ROWS;
 use crate::snapshot::DbSnapshot;
 use crate::store::Store;
@@ -208,7 +207,7 @@ impl Store {
                 Some((job(table, groups)?, last))
             });
             let Some((job, last)) = next else { return Ok(rows) };
-            rows += self.move_to_segment(cold, job, parallel::threads(), wait)?;
+            rows += self.move_to_segment(cold, job, Pace::Aside, wait)?;
             after = last + 1;
         }
     }
@@ -219,7 +218,6 @@ impl Store {
         self: &Arc<Self>,
         cold: &ColdTier,
         tables: &BTreeSet<TableId>,
-        threads: usize,
         wait: &LockWait,
     ) -> Result<Option<u64>> {
         let _compacting = acquire(&cold.compacting, wait)?;
@@ -227,7 +225,7 @@ impl Store {
         let wanted = snapshot.tables().filter(|t| tables.contains(&t.def().id));
         let next = wanted.filter_map(|t| job(t, due(t, cold.compact_segments)?)).next();
         drop(snapshot);
-        next.map(|job| self.move_to_segment(cold, job, threads, wait)).transpose()
+        next.map(|job| self.move_to_segment(cold, job, Pace::Aside, wait)).transpose()
     }
 
     /// Starts the thread that keeps segments few.
@@ -249,7 +247,7 @@ impl Store {
                 let Some(store) = weak.upgrade() else { return };
                 let done = store
                     .cold_tier()
-                    .and_then(|cold| store.compact_due(cold, &tables, 1, &stop.wait()))
+                    .and_then(|cold| store.compact_due(cold, &tables, &stop.wait()))
                     .inspect(|_| store.checkpoint_for_space());
                 drop(store);
                 match done {

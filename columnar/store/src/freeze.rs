@@ -10,8 +10,7 @@ use spg_types::{Error, Result, TableId};
 
 use crate::LockWait;
 use crate::cold_tier::{ColdTier, acquire};
-use crate::cold_write::SegmentJob;
-use crate::parallel;
+use crate::cold_write::{Pace, SegmentJob};
 use crate::row_group::{ROW_GROUP_ROWS, RowGroup};
 use crate::snapshot::DbSnapshot;
 use crate::store::Store;
@@ -23,6 +22,8 @@ const BACKGROUND_ROWS: usize = 8 * ROW_GROUP_ROWS;
 const TAIL_BYTES_MAX: usize = 64 << 20;
 /// Nor more than this where there is nothing else to freeze; what is less would make files of a few rows.
 const TAIL_BYTES_MIN: usize = 1 << 20;
+/// Further above the budget than this, and a quarter of it, freezing has all processors.
+const FAR_ABOVE_MIN: usize = 64 << 20;
 /// How often the background looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long it waits after a failure.
@@ -38,15 +39,20 @@ impl Store {
             let hot = table.row_groups().enumerate().filter(|(_, g)| !g.is_cold());
             SegmentJob::new(table, hot.map(|(i, g)| (i, g.clone())))
         });
-        job.map_or(Ok(0), |job| self.move_to_segment(cold, job, parallel::threads(), wait))
+        job.map_or(Ok(0), |job| self.move_to_segment(cold, job, Pace::Aside, wait))
     }
 
     /// Freezes a part of what is above the budget; whether there was anything.
     pub(crate) fn freeze_surplus(self: &Arc<Self>, cold: &ColdTier, wait: &LockWait) -> Result<bool> {
         let _writing = acquire(&cold.writing, wait)?;
-        let job = surplus(&self.published(), cold.hot_bytes)
-            .and_then(|(table, groups)| SegmentJob::new(&table, groups));
-        let rows = job.map_or(Ok(0), |job| self.move_to_segment(cold, job, parallel::threads(), wait))?;
+        let snapshot = self.published();
+        let far = cold.hot_bytes.saturating_add((cold.hot_bytes / 4).max(FAR_ABOVE_MIN));
+        let pace =
+            if snapshot.tables().map(hot_bytes).sum::<usize>() > far { Pace::Urgent } else { Pace::Aside };
+        let job =
+            surplus(&snapshot, cold.hot_bytes).and_then(|(table, groups)| SegmentJob::new(&table, groups));
+        drop(snapshot);
+        let rows = job.map_or(Ok(0), |job| self.move_to_segment(cold, job, pace, wait))?;
         Ok(rows > 0)
     }
 
@@ -91,20 +97,24 @@ impl Store {
 /// Row groups by their positions in the table.
 type Groups = Vec<(usize, Arc<RowGroup>)>;
 
+/// Bytes of a table's rows in memory.
+fn hot_bytes(table: &Arc<TableSnapshot>) -> usize {
+    table.row_groups().map(|g| g.bytes()).sum()
+}
+
 /// The table whose oldest rows go next, and its oldest row groups, when hot rows take more than their budget. A table
 /// above a budget of its own comes first; all that have none share `budget`.
 fn surplus(snapshot: &DbSnapshot, budget: usize) -> Option<(Arc<TableSnapshot>, Groups)> {
-    let hot = |t: &Arc<TableSnapshot>| t.row_groups().map(|g| g.bytes()).sum::<usize>();
     let above = |bytes: usize, budget: usize| bytes.checked_sub(budget).filter(|over| *over > 0);
     let own = snapshot.tables().filter_map(|t| {
         let budget = usize::try_from(t.def().options.hot_tier_bytes?).unwrap_or(usize::MAX);
-        Some((above(hot(t), budget)?, std::slice::from_ref(t)))
+        Some((above(hot_bytes(t), budget)?, std::slice::from_ref(t)))
     });
     let mut own: Vec<_> = own.collect();
     own.sort_by_key(|(over, _)| std::cmp::Reverse(*over));
     let sharing: Vec<_> =
         snapshot.tables().filter(|t| t.def().options.hot_tier_bytes.is_none()).cloned().collect();
-    let shared = above(sharing.iter().map(hot).sum(), budget).map(|over| (over, sharing.as_slice()));
+    let shared = above(sharing.iter().map(hot_bytes).sum(), budget).map(|over| (over, sharing.as_slice()));
     own.into_iter().chain(shared).find_map(|(over, tables)| oldest_of(tables, over))
 }
 

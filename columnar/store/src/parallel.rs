@@ -14,16 +14,17 @@ pub(crate) fn threads() -> usize {
     *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// How far work that has time stands back, in steps of the system's scheduler: against others, a tenth of a processor is left to it.
-const STANDS_BACK: i32 = 10;
+/// How far work that has time stands back: the last place that the system's scheduler has.
+const STANDS_BACK: i32 = 19;
 
-/// Runs `f` on a thread of its own that stands back behind others, and the threads that it starts with it: for what may take long
-/// and holds no lock that statements wait for.
-pub(crate) fn aside<T: Send>(f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+/// Runs `f` on a thread of its own that stands back behind all others, as do the threads that it starts: it is given how many of
+/// them, so that one processor stays free of them where there are several. For what may take long and holds no lock that
+/// statements wait for.
+pub(crate) fn aside<T: Send>(threads: usize, f: impl FnOnce(usize) -> Result<T> + Send) -> Result<T> {
     let work = || {
         // Where the system does not allow it, the work is as good at the usual rank.
         let _ = rustix::process::setpriority_process(None, STANDS_BACK);
-        f()
+        f((threads / 2).max(1))
     };
     std::thread::scope(|scope| {
         scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

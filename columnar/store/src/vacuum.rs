@@ -25,9 +25,7 @@ impl Store {
                 tables.iter().try_for_each(|table| self.compact(*table, wait).map(|_| ()))?;
             } else {
                 let tables: BTreeSet<TableId> = tables.iter().copied().collect();
-                while self.compact_due(cold, &tables, parallel::threads(), wait)?.is_some_and(|rows| rows > 0)
-                {
-                }
+                while self.compact_due(cold, &tables, wait)?.is_some_and(|rows| rows > 0) {}
             }
         }
         tables.iter().try_for_each(|table| self.clear_hot(*table, wait))?;

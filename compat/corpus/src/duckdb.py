@@ -32,6 +32,8 @@ def text(value):
 
 con = duckdb.connect(config={"threads": threads})
 say("version", duckdb.__version__)
+# It would be drawn among the lines.
+con.execute("set enable_progress_bar = false")
 names = []
 with open(os.path.join(work_dir, "tables.sql")) as f:
     for statement in f.read().split(";"):
