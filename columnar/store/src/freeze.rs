@@ -22,8 +22,8 @@ const BACKGROUND_ROWS: usize = 8 * ROW_GROUP_ROWS;
 const TAIL_BYTES_MAX: usize = 64 << 20;
 /// Nor more than this where there is nothing else to freeze; what is less would make files of a few rows.
 const TAIL_BYTES_MIN: usize = 1 << 20;
-/// Further above the budget than this, and a quarter of it, freezing has all processors.
-const FAR_ABOVE_MIN: usize = 64 << 20;
+/// Further above the budget than this, memory is in danger, and freezing has all processors.
+const FAR_ABOVE: usize = 1 << 30;
 /// How often the background looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long it waits after a failure.
@@ -46,7 +46,7 @@ impl Store {
     pub(crate) fn freeze_surplus(self: &Arc<Self>, cold: &ColdTier, wait: &LockWait) -> Result<bool> {
         let _writing = acquire(&cold.writing, wait)?;
         let snapshot = self.published();
-        let far = cold.hot_bytes.saturating_add((cold.hot_bytes / 4).max(FAR_ABOVE_MIN));
+        let far = cold.hot_bytes.saturating_add(FAR_ABOVE);
         let pace =
             if snapshot.tables().map(hot_bytes).sum::<usize>() > far { Pace::Urgent } else { Pace::Aside };
         let job =
