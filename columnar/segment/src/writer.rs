@@ -330,8 +330,6 @@ impl SegmentWriter {
         self.parquet.flush().map_err(|e| broken(&e.to_string()))?;
         let buffer = self.parquet.inner_mut();
         self.file.write_at(buffer, self.at)?;
-        // Not all in the end: a commit's few bytes would wait behind it.
-        self.file.sync_data()?;
         self.at += buffer.len() as u64;
         buffer.clear();
         Ok(())

@@ -85,10 +85,8 @@ struct Output {
 }
 
 impl Output {
-    /// Writes what is buffered, and has it on the disk: were all to go there in the end, a commit's few bytes would wait behind it.
     fn flush(&mut self) -> Result<()> {
         self.file.write_at(&self.buffer, self.at)?;
-        self.file.sync_data()?;
         self.at += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

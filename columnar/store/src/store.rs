@@ -431,6 +431,8 @@ struct Opened {
 fn open_files(files: &Files, wal_path: &Path, clock: fn() -> i64) -> Result<Opened> {
     let vfs = &files.vfs;
     let mut database = DbFile::read(&**vfs, &files.database)?;
+    // The process before may have died before its last checkpoint's name was durable; what that checkpoint replaced goes now.
+    vfs.sync_dir(&parent_dir(&files.database))?;
     if let Some(backup) = &database
         && let Some(manifest) = &backup.manifest
     {

@@ -141,6 +141,26 @@ fn a_crash_at_every_operation_also_of_the_recovery() {
 }
 
 #[test]
+fn what_a_start_finds_outlives_the_power_too() {
+    let (states, operations) = states();
+    for n in 0..operations {
+        for seed in 0..8 {
+            let disk = FaultVfs::default();
+            disk.fail_after(n, Fault::Crash);
+            let mut acknowledged = 0;
+            let _ = life(Arc::new(disk.clone()), &mut |s| acknowledged = s.published().commit_no());
+            let what = format!("process killed at operation {n}, seed {seed}");
+            // What the process had written but not synced is still there, and readers see it.
+            let store = check(Arc::new(disk.disk().clone()), &states, acknowledged, &what);
+            let seen = store.published().commit_no();
+            let image = disk.crash_image(seed);
+            drop(store);
+            check(Arc::new(image), &states, seen, &format!("{what}, then the power lost"));
+        }
+    }
+}
+
+#[test]
 fn a_failing_operation_costs_no_commit() {
     let (states, operations) = states();
     for n in 0..operations {

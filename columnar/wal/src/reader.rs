@@ -392,7 +392,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// Cuts off what does not belong to the log, keeping a torn tail in a file of its own.
+    /// Cuts off what does not belong to the log, keeping a torn tail in a file of its own. What is left is durable then: a
+    /// process may have died between writing a commit and syncing it, and whoever reads it now must not lose it later.
     pub(crate) fn cut_tail(&mut self, vfs: &dyn Vfs) -> Result<Option<TornTail>> {
         if let Some(torn) = &mut self.torn {
             let aside = with_suffix(&self.path, &format!(".torn-{}", torn.offset));
@@ -413,10 +414,10 @@ impl Reader {
         let chunks_left = self.offset > self.end;
         if self.torn.is_some() || chunks_left {
             self.file.truncate(self.end)?;
-            self.file.sync_data()?;
             self.len = self.end;
-            vfs.sync_dir(&parent_dir(&self.path))?;
         }
+        self.file.sync_data()?;
+        vfs.sync_dir(&parent_dir(&self.path))?;
         Ok(self.torn.clone())
     }
 

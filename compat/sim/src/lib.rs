@@ -36,6 +36,8 @@ const MAINTENANCE_COMMITS: u64 = 16;
 pub struct Outcome {
     /// Commits that were acknowledged.
     pub acknowledged: u64,
+    /// Those of transactions that wrote beside another.
+    pub shared: u64,
     /// Checkpoints that were asked for and made.
     pub checkpoints: u64,
     /// Freezes that moved rows.
@@ -53,6 +55,7 @@ pub struct Outcome {
 impl std::ops::AddAssign for Outcome {
     fn add_assign(&mut self, other: Self) {
         self.acknowledged += other.acknowledged;
+        self.shared += other.shared;
         self.checkpoints += other.checkpoints;
         self.freezes += other.freezes;
         self.compactions += other.compactions;
@@ -154,6 +157,48 @@ impl Simulation {
         Ok(())
     }
 
+    /// Two transactions that write side by side, each to rows of its own, and are durable together.
+    fn side_by_side(&mut self, store: &Arc<Store>) -> Result<(), End> {
+        let wait = LockWait::default();
+        let mut pair = [store.begin_shared(&wait)?, store.begin_shared(&wait)?];
+        let mut number = store.published().commit_no();
+        let before = self.state(number).map_err(End::Wrong)?.clone();
+        let mut models = [before.clone(), before.clone()];
+        for _ in 0..self.rng.random_range(2..8) {
+            let which = self.rng.random_range(0..2);
+            let ours = |id: i32| id % 2 == which as i32;
+            let (txn, model) = (&mut pair[which], &mut models[which]);
+            let undone = self.rng.random_bool(0.1).then(|| (txn.savepoint(), model.clone()));
+            self.workload.shared_statement(&mut self.rng, txn, model, &ours)?;
+            if let Some((savepoint, kept)) = undone {
+                txn.rollback_to(&savepoint)?;
+                *model = kept;
+            }
+        }
+        let mut both: Vec<_> = pair.into_iter().zip(models).collect();
+        if self.rng.random_bool(0.5) {
+            both.reverse();
+        }
+        let (mut state, mut pending) = (before.clone(), Vec::new());
+        for (txn, after) in both {
+            if self.rng.random_bool(0.1) || !txn.has_changes() {
+                txn.rollback();
+                continue;
+            }
+            number += 1;
+            state.replay(&before, &after);
+            self.states.insert(number, state.clone());
+            pending.push((number, txn.commit()?));
+        }
+        for (number, commit) in pending {
+            commit.wait()?;
+            self.acknowledged = number;
+            self.outcome.acknowledged += 1;
+            self.outcome.shared += 1;
+        }
+        Ok(())
+    }
+
     /// Moves rows to the cold tier, or writes it anew: commits that change nothing that anyone reads.
     fn rewrite(&mut self, store: &Arc<Store>, compact: bool) -> Result<(), End> {
         let snapshot = store.published();
@@ -213,6 +258,7 @@ impl Simulation {
             16 => self.backup(store, disk),
             17..=18 => self.compare(&store.published()),
             19..=20 => self.read_badly(store, disk),
+            21..=45 => self.side_by_side(store),
             _ => self.transaction(store),
         }
     }
@@ -244,10 +290,17 @@ impl Simulation {
         Ok(())
     }
 
-    /// A start without faults gives a state that was acknowledged, or one that was under way.
-    fn check(&mut self, disk: &MemoryVfs) -> Result<(), String> {
-        let store = open(Arc::new(FaultVfs::new(disk.clone())))
-            .map_err(|e| format!("the start is refused: {e:?}"))?;
+    /// A start without faults gives a state that was acknowledged, or one that was under way; and whoever has read it can rely
+    /// on it. What a power cut just then leaves.
+    fn check(&mut self, disk: &MemoryVfs) -> Result<MemoryVfs, String> {
+        let start = || loop {
+            match open(Arc::new(FaultVfs::new(disk.clone()))) {
+                // The dead process's threads have not all noticed.
+                Err(e) if e.state() == SqlState::OBJECT_IN_USE => std::thread::yield_now(),
+                other => return other,
+            }
+        };
+        let store = start().map_err(|e| format!("the start is refused: {e:?}"))?;
         self.outcome.starts += 1;
         let db = store.published();
         let number = db.commit_no();
@@ -260,19 +313,23 @@ impl Simulation {
         })?;
         self.acknowledged = number;
         self.states.retain(|n, _| *n == number);
-        Ok(())
+        Ok(disk.crash_image(self.rng.random()))
     }
 
-    /// A life, the end of the process, and often of the machine with it.
+    /// A life, the end of the process, mostly of the machine with it, and after the next start of the machine anyway.
     fn live(&mut self, image: &MemoryVfs, disk: &FaultVfs, steps: usize) -> Result<MemoryVfs, String> {
         match self.life(disk, steps) {
             Ok(()) | Err(End::Disk(_)) => {}
             Err(End::Wrong(what)) => return Err(what),
         }
         debug_assert!(disk.operations() > 0 || image.total_bytes() > 0);
-        let image = disk.crash_image(self.rng.random());
-        self.check(&image)?;
-        Ok(image.crash_image(self.rng.random()))
+        let image = if self.rng.random_bool(0.3) {
+            disk.crash();
+            disk.disk().clone()
+        } else {
+            disk.crash_image(self.rng.random())
+        };
+        self.check(&image)
     }
 
     fn run(&mut self) -> Result<(), String> {

@@ -31,10 +31,11 @@ fn main() -> ExitCode {
     match spg_sim::run_all(seeds.clone(), threads) {
         Ok(o) => {
             println!(
-                "{} seeds: {} acknowledged commits, {} checkpoints, {} freezes, {} compactions, {} backups, {} failures of the disk, {} starts: \
-                 nothing lost, nothing invented",
+                "{} seeds: {} acknowledged commits, {} of them side by side, {} checkpoints, {} freezes, {} compactions, \
+                 {} backups, {} failures of the disk, {} starts: nothing lost, nothing invented",
                 seeds.end - seeds.start,
                 o.acknowledged,
+                o.shared,
                 o.checkpoints,
                 o.freezes,
                 o.compactions,

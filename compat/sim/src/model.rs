@@ -60,6 +60,20 @@ pub(crate) fn array(column: &str, values: &[Value]) -> ArrayRef {
     }
 }
 
+impl Model {
+    /// Does the changes of rows again that made `after` of `before`.
+    pub(crate) fn replay(&mut self, before: &Self, after: &Self) {
+        for (name, table) in &mut self.tables {
+            let (Some(before), Some(after)) = (before.tables.get(name), after.tables.get(name)) else {
+                continue;
+            };
+            table.rows.retain(|id, _| after.rows.contains_key(id) || !before.rows.contains_key(id));
+            let changed = after.rows.iter().filter(|(id, row)| before.rows.get(id) != Some(row));
+            table.rows.extend(changed.map(|(id, row)| (*id, row.clone())));
+        }
+    }
+}
+
 fn text(value: &Datum) -> Value {
     match value {
         Datum::Null => None,

@@ -57,18 +57,7 @@ impl Workload {
         let id = table_id(txn, name)?;
         let Some(table) = model.tables.get_mut(name) else { return Ok(()) };
         match rng.random_range(0..100) {
-            0..=49 => self.insert(rng, txn, id, table)?,
-            50..=64 => {
-                let gone = some(rng, table);
-                delete(txn, id, &gone)?;
-                table.rows.retain(|id, _| !gone.contains(id));
-            }
-            65..=79 => {
-                let changed = some(rng, table);
-                delete(txn, id, &changed)?;
-                let rows = changed.iter().map(|id| (*id, values(rng, &table.columns))).collect();
-                append(txn, id, table, rows)?;
-            }
+            0..=79 => self.change_rows(rng, txn, id, table, &|_| true)?,
             80..=81 => {
                 txn.truncate(id)?;
                 table.rows.clear();
@@ -89,6 +78,49 @@ impl Workload {
             }
         }
         txn.end_statement()
+    }
+
+    /// A statement that changes rows, and of those that are there only some that are `ours`, for a transaction that writes
+    /// beside others.
+    pub(crate) fn shared_statement(
+        &mut self,
+        rng: &mut StdRng,
+        txn: &mut WriteTxn,
+        model: &mut Model,
+        ours: &dyn Fn(i32) -> bool,
+    ) -> Result<()> {
+        let names: Vec<String> = model.tables.keys().cloned().collect();
+        let Some(name) = names.choose(rng) else { return Ok(()) };
+        let id = table_id(txn, name)?;
+        txn.start_statement(Some(&[id]))?;
+        let Some(table) = model.tables.get_mut(name) else { return Ok(()) };
+        self.change_rows(rng, txn, id, table, ours)?;
+        txn.end_statement()
+    }
+
+    fn change_rows(
+        &mut self,
+        rng: &mut StdRng,
+        txn: &mut WriteTxn,
+        id: TableId,
+        table: &mut Table,
+        ours: &dyn Fn(i32) -> bool,
+    ) -> Result<()> {
+        match rng.random_range(0..8) {
+            0..=4 => self.insert(rng, txn, id, table),
+            5..=6 => {
+                let gone = some(rng, table, ours);
+                delete(txn, id, &gone)?;
+                table.rows.retain(|id, _| !gone.contains(id));
+                Ok(())
+            }
+            _ => {
+                let changed = some(rng, table, ours);
+                delete(txn, id, &changed)?;
+                let rows = changed.iter().map(|id| (*id, values(rng, &table.columns))).collect();
+                append(txn, id, table, rows)
+            }
+        }
     }
 
     fn create_table(&mut self, rng: &mut StdRng, txn: &mut WriteTxn, model: &mut Model) -> Result<()> {
@@ -160,10 +192,10 @@ fn values(rng: &mut StdRng, columns: &[String]) -> Arc<[Value]> {
     columns.iter().map(|c| value(rng, c)).collect()
 }
 
-/// Ids of a random part of the rows.
-fn some(rng: &mut StdRng, table: &Table) -> Vec<i32> {
+/// Ids of a random part of those rows that are `ours`.
+fn some(rng: &mut StdRng, table: &Table, ours: &dyn Fn(i32) -> bool) -> Vec<i32> {
     let share = rng.random_range(0.0..0.4);
-    table.rows.keys().copied().filter(|_| rng.random_bool(share)).collect()
+    table.rows.keys().copied().filter(|id| ours(*id) && rng.random_bool(share)).collect()
 }
 
 fn append(txn: &mut WriteTxn, id: TableId, table: &mut Table, rows: Vec<(i32, Arc<[Value]>)>) -> Result<()> {

@@ -9,7 +9,7 @@ fn threads() -> usize {
 #[test]
 fn nothing_acknowledged_is_lost() {
     let seen = spg_sim::run_all(0..2000, threads()).unwrap_or_else(|e| panic!("{e}"));
-    assert!(seen.acknowledged > 10_000 && seen.starts == 8_000, "{seen:?}");
+    assert!(seen.acknowledged > 10_000 && seen.shared > 5_000 && seen.starts == 8_000, "{seen:?}");
     assert!(seen.checkpoints > 1_000 && seen.freezes > 1_000 && seen.backups > 100, "{seen:?}");
     assert!(seen.compactions > 100, "{seen:?}");
 }
