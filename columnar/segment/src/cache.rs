@@ -12,7 +12,7 @@ use arrow::array::{Array, ArrayRef};
 use parking_lot::Mutex;
 use spg_types::Result;
 
-/// What is cached: a column of a row group, whole or a page of it.
+/// What is cached: some rows of a column of a row group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChunkKey {
     /// [`crate::SegmentReader::uid`]
@@ -21,8 +21,17 @@ pub struct ChunkKey {
     pub group: u32,
     /// Position of the column.
     pub column: u32,
-    /// Position of the page; `None` for all of them.
-    pub page: Option<u32>,
+    /// Which rows.
+    pub rows: Rows,
+}
+
+/// Rows that are decoded together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rows {
+    /// Those of a block, by its position: scans read block by block.
+    Block(u32),
+    /// Those of a page, by its position: point reads decode one.
+    Page(u32),
 }
 
 #[derive(Default)]
@@ -137,7 +146,7 @@ mod tests {
     use super::*;
 
     fn key(column: u32) -> ChunkKey {
-        ChunkKey { segment: 1, group: 0, column, page: None }
+        ChunkKey { segment: 1, group: 0, column, rows: Rows::Block(0) }
     }
 
     fn array(n: i64) -> ArrayRef {

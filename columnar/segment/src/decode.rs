@@ -1,5 +1,6 @@
 //! From the checked bytes of pages to an array.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups};
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::Compression;
-use parquet::column::page::{PageIterator, PageReader};
+use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
@@ -17,6 +18,9 @@ use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor};
 use spg_types::{Error, Result};
 
 use crate::column::{SegmentColumn, parquet_schema};
+
+/// A page that says it has more bytes is refused before memory is taken for it.
+const PAGE_BYTES_MAX: usize = 1 << 30;
 
 /// All that reading one column takes, whatever its row group.
 pub(crate) struct ColumnDecoder {
@@ -51,8 +55,8 @@ impl RowGroups for Pages {
 
     fn column_chunks(&self, i: usize) -> Result<Box<dyn PageIterator>, ParquetError> {
         let chunk = self.metadata.row_group(0).column(i);
-        let reader = SerializedPageReader::new(self.bytes.clone(), chunk, self.num_rows(), None)?;
-        Ok(Box::new(OneChunk(Some(Ok(Box::new(reader))))))
+        let compressed = SerializedPageReader::new(self.bytes.clone(), chunk, self.num_rows(), None)?;
+        Ok(Box::new(OneChunk(Some(Ok(Box::new(Decompressed(compressed)))))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
@@ -61,6 +65,70 @@ impl RowGroups for Pages {
 
     fn metadata(&self) -> &ParquetMetaData {
         &self.metadata
+    }
+}
+
+thread_local! {
+    /// A context takes longer to make than a page to decompress.
+    static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Pages are read as if they were not compressed, and decompressed here.
+struct Decompressed(SerializedPageReader<Bytes>);
+
+/// The first `plain` bytes stay; the others are a zstd frame.
+fn decompressed(bytes: &Bytes, plain: usize) -> Result<Bytes, ParquetError> {
+    let broken = || ParquetError::General("a page's sizes are wrong".into());
+    let (start, frame) = bytes.split_at_checked(plain).ok_or_else(broken)?;
+    let len = match frame {
+        [] => 0,
+        _ => zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().ok_or_else(broken)?,
+    };
+    let len = usize::try_from(len).ok().filter(|len| *len <= PAGE_BYTES_MAX).ok_or_else(broken)?;
+    let mut out = vec![0; plain + len];
+    out[..plain].copy_from_slice(start);
+    if len > 0 {
+        ZSTD.with_borrow_mut(|context| -> Result<(), ParquetError> {
+            let context = match context {
+                Some(context) => context,
+                None => context.insert(zstd::bulk::Decompressor::new()?),
+            };
+            let written = context.decompress_to_buffer(frame, &mut out[plain..])?;
+            if written == len { Ok(()) } else { Err(broken()) }
+        })?;
+    }
+    Ok(out.into())
+}
+
+impl PageReader for Decompressed {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        let Some(mut page) = self.0.get_next_page()? else { return Ok(None) };
+        match &mut page {
+            Page::DataPageV2 {
+                buf, def_levels_byte_len, rep_levels_byte_len, is_compressed: true, ..
+            } => {
+                *buf = decompressed(buf, (*def_levels_byte_len + *rep_levels_byte_len) as usize)?;
+            }
+            Page::DataPageV2 { .. } => {}
+            Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => *buf = decompressed(buf, 0)?,
+        }
+        Ok(Some(page))
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        self.0.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.0.skip_next_page()
+    }
+}
+
+impl Iterator for Decompressed {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
     }
 }
 
@@ -115,7 +183,7 @@ impl ColumnDecoder {
 
     fn pages(&self, bytes: Bytes, dictionary_len: usize, rows: usize) -> Result<Pages, ParquetError> {
         let mut chunk = ColumnChunkMetaData::builder(self.schema.column(0))
-            .set_compression(Compression::ZSTD(Default::default()))
+            .set_compression(Compression::UNCOMPRESSED)
             .set_num_values(rows as i64)
             .set_total_compressed_size(bytes.len() as i64)
             .set_data_page_offset(dictionary_len as i64);

@@ -30,3 +30,6 @@ pub use writer::{EncodedGroup, GroupContent, GroupEncoder, SegmentWriter, WriteO
 
 /// Rows of a row group, at most.
 pub const GROUP_ROWS_MAX: usize = 131_072;
+
+/// Rows of a block, but for the last of a row group: what a scan decodes, and the cache keeps, at once.
+pub const BLOCK_ROWS: usize = 32_768;

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use spg_types::Result;
 use spg_vfs::File;
 
-use crate::cache::{ChunkCache, ChunkKey};
+use crate::BLOCK_ROWS;
+use crate::cache::{ChunkCache, ChunkKey, Rows};
 use crate::column::{SegmentColumn, fingerprint};
 use crate::damage::{crc_mismatch, damaged, hash_mismatch};
 use crate::decode::ColumnDecoder;
@@ -224,37 +225,70 @@ impl SegmentReader {
         let chunk = self.chunk(group, column);
         let rows_of = |pages: &[crate::PageMeta]| pages.iter().map(|p| p.rows as usize).sum::<usize>();
         let (first, rows) = (rows_of(&chunk.pages[..pages.start]), rows_of(&chunk.pages[pages.clone()]));
-        let mut bytes = read_exactly(&*self.file, chunk.offset, chunk.dictionary_len as usize)?;
+        let dictionary = chunk.dictionary_len as usize;
         let len: usize = chunk.pages[pages.clone()].iter().map(|p| p.len as usize).sum();
-        bytes.append(&mut read_exactly(&*self.file, chunk.page_offset(pages.start), len)?);
+        let bytes = if pages.start == 0 || dictionary == 0 {
+            read_exactly(&*self.file, chunk.page_offset(pages.start) - dictionary as u64, dictionary + len)?
+        } else {
+            let mut bytes = read_exactly(&*self.file, chunk.offset, dictionary)?;
+            bytes.append(&mut read_exactly(&*self.file, chunk.page_offset(pages.start), len)?);
+            bytes
+        };
         self.check_pages(group, column, pages, &bytes)?;
         Ok(Part { array: self.decode(group, column, bytes, rows)?, first })
     }
 
-    /// As [`SegmentReader::read_column`], through a cache.
-    pub fn column(&self, cache: &ChunkCache, group: usize, column: usize) -> Result<ArrayRef> {
-        cache.get(self.key(group, column, None), || self.read_column(group, column))
+    /// Some rows of a column of a row group, and of the others only those that lie in the same pages. 58030, XX001.
+    pub fn read_rows(&self, group: usize, column: usize, rows: Range<usize>) -> Result<ArrayRef> {
+        let part = self.read_pages(group, column, self.pages_of(group, column, rows.clone()))?;
+        Ok(part.array.slice(rows.start - part.first, rows.len()))
     }
 
-    /// The column if the cache has it whole.
-    pub fn cached_column(&self, cache: &ChunkCache, group: usize, column: usize) -> Option<ArrayRef> {
-        cache.peek(self.key(group, column, None))
+    /// The rows of a block.
+    pub fn block_rows(&self, group: usize, block: usize) -> Range<usize> {
+        let start = block * BLOCK_ROWS;
+        start..(start + BLOCK_ROWS).min(self.groups[group].rows)
     }
 
-    /// The page that holds the row at `offset`, through a cache; the whole column if the cache has that.
+    /// A block of a column of a row group, through a cache. 58030, XX001.
+    pub fn block(&self, cache: &ChunkCache, group: usize, column: usize, block: usize) -> Result<ArrayRef> {
+        let load = || self.read_rows(group, column, self.block_rows(group, block));
+        cache.get(self.key(group, column, Rows::Block(block as u32)), load)
+    }
+
+    /// The block if the cache has it.
+    pub fn cached_block(
+        &self,
+        cache: &ChunkCache,
+        group: usize,
+        column: usize,
+        block: usize,
+    ) -> Option<ArrayRef> {
+        cache.peek(self.key(group, column, Rows::Block(block as u32)))
+    }
+
+    /// The page that holds the row at `offset`, through a cache; its block if the cache has that. 58030, XX001.
     pub fn row(&self, cache: &ChunkCache, group: usize, column: usize, offset: usize) -> Result<Part> {
-        if let Some(array) = self.cached_column(cache, group, column) {
-            return Ok(Part { array, first: 0 });
+        let block = offset / BLOCK_ROWS;
+        if let Some(array) = self.cached_block(cache, group, column, block) {
+            return Ok(Part { array, first: block * BLOCK_ROWS });
         }
         let page = self.pages_of(group, column, offset..offset + 1).start;
         let first = self.chunk(group, column).pages[..page].iter().map(|p| p.rows as usize).sum();
         let load = || Ok(self.read_pages(group, column, page..page + 1)?.array);
-        let array = cache.get(self.key(group, column, Some(page as u32)), load)?;
+        let array = cache.get(self.key(group, column, Rows::Page(page as u32)), load)?;
         Ok(Part { array, first })
     }
 
-    fn key(&self, group: usize, column: usize, page: Option<u32>) -> ChunkKey {
-        ChunkKey { segment: self.uid, group: group as u32, column: column as u32, page }
+    /// The smallest and the largest value of a column whose representation is an integer, over the pages that hold some rows
+    /// of a row group; `None` when that is not known.
+    pub fn bounds(&self, group: usize, column: usize, rows: Range<usize>) -> Option<(i64, i64)> {
+        let pages = &self.chunk(group, column).pages[self.pages_of(group, column, rows)];
+        pages.iter().filter_map(|p| p.bounds).reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
+    }
+
+    fn key(&self, group: usize, column: usize, rows: Rows) -> ChunkKey {
+        ChunkKey { segment: self.uid, group: group as u32, column: column as u32, rows }
     }
 
     /// Reads and verifies every byte of the file. XX001 at the first difference, 58030.

@@ -36,7 +36,7 @@ pub struct WriteOptions {
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { zstd_level: 3, page_rows: 8_192 }
+        Self { zstd_level: 3, page_rows: 2_048 }
     }
 }
 

@@ -25,7 +25,8 @@ fn read_all(file: Arc<dyn File>) -> Result<(Vec<SegmentColumn>, Vec<ArrayRef>)> 
             for offset in (0..group.rows).step_by(16) {
                 segment.row(&cache, g, c, offset)?;
             }
-            arrays.push(segment.column(&cache, g, c)?);
+            segment.block(&cache, g, c, 0)?;
+            arrays.push(segment.read_column(g, c)?);
         }
     }
     Ok((segment.columns().to_vec(), arrays))

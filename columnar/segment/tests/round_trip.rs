@@ -9,7 +9,7 @@ use arrow::datatypes::UInt16Type;
 use common::{every_type, rows, same, write};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use spg_segment::{ChunkCache, WriteOptions};
+use spg_segment::{BLOCK_ROWS, ChunkCache, WriteOptions};
 use spg_types::Datum;
 use spg_vfs::MemoryVfs;
 
@@ -39,7 +39,8 @@ fn every_type_reads_back_exactly() {
                 assert!(same(&found, array), "{context}\n{found:?}\n{array:?}");
                 assert_eq!(found.data_type(), array.data_type(), "{context}");
                 // Now that it is verified, by its pages.
-                assert!(same(&segment.column(&cache, g, c).unwrap(), array), "{context}");
+                assert!(same(&segment.read_column(g, c).unwrap(), array), "{context}");
+                assert!(same(&segment.block(&cache, g, c, 0).unwrap(), array), "{context}");
                 let stats = &segment.groups()[g].chunks[c].stats;
                 assert_eq!(stats.zone.max, Some(Datum::Int64(7)));
                 assert_eq!(&*stats.sketch, [1, 2, 3]);
@@ -76,9 +77,31 @@ fn a_point_read_decodes_one_page() {
         }
     }
     assert!(cache.bytes() > 0);
-    // A column that is there whole is not read again.
-    segment.column(&cache, 0, 0).unwrap();
+    // What is there with its block is not read again.
+    segment.block(&cache, 0, 0, 0).unwrap();
     assert_eq!(segment.row(&cache, 0, 0, 700).unwrap().array.len(), 3000);
+}
+
+#[test]
+fn blocks_are_read_whatever_the_pages() {
+    let columns = every_type();
+    let group = rows(&columns, 2 * BLOCK_ROWS + 700, &mut StdRng::seed_from_u64(7));
+    let options = WriteOptions { page_rows: 3000, ..WriteOptions::default() };
+    let segment =
+        write(&MemoryVfs::default(), Path::new("a"), &columns, std::slice::from_ref(&group), options);
+    for cache in [ChunkCache::new(1 << 30), ChunkCache::new(0)] {
+        for (c, array) in group.iter().enumerate() {
+            for block in [2, 0, 1, 2] {
+                let rows = segment.block_rows(0, block);
+                assert_eq!(rows.len(), if block == 2 { 700 } else { BLOCK_ROWS });
+                let found = segment.block(&cache, 0, c, block).unwrap();
+                assert!(same(&found, &array.slice(rows.start, rows.len())), "column {c}, block {block}");
+                assert_eq!(segment.cached_block(&cache, 0, c, block).is_some(), cache.capacity() > 0);
+            }
+            let part = segment.row(&cache, 0, c, BLOCK_ROWS + 5).unwrap();
+            assert!(same(&part.array.slice(BLOCK_ROWS + 5 - part.first, 1), &array.slice(BLOCK_ROWS + 5, 1)));
+        }
+    }
 }
 
 #[test]
@@ -111,5 +134,6 @@ fn pages_of_integers_have_bounds() {
     let bounds: Vec<_> = pages.iter().map(|p| p.bounds.unwrap()).collect();
     assert_eq!(bounds[0], (4901, 5000));
     assert_eq!(bounds[9], (4001, 4100));
+    assert_eq!(segment.bounds(0, 0, 150..300), Some((4701, 4900)));
     assert!(segment.groups()[0].chunks[0].bloom.is_some());
 }

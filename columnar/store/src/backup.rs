@@ -1,7 +1,8 @@
 //! Backups: a checkpoint in one file, and the way back.
 //!
 //! A backup is a database file with the manifest and everything that it names as sections of their own. Whoever opens it puts
-//! those where they belong and then replaces it by a plain database file; until that last step it stays as it is.
+//! those where they belong, reads the log if there is one that goes on from there, and then replaces it by a plain database
+//! file; until that last step it stays as it is.
 
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -121,16 +122,14 @@ fn copy_in(vfs: &dyn Vfs, out: &mut Output, folder: &Path, path: &Path, len: u64
     })
 }
 
-/// Puts what a backup holds where a database has it, and makes a plain database file of it.
+/// Puts what a backup holds where a database has it. Newer segments stay: a log that goes on after the backup may have them.
 pub(crate) fn unpack(files: &Files, backup: &DbFile, manifest: &Section) -> Result<()> {
     let vfs = &*files.vfs;
-    let Some((checkpoint, image)) = &backup.checkpoint else {
+    if backup.checkpoint.is_none() {
         return Err(DATABASE.damaged(&*backup.file, manifest.offset, "a backup has no checkpoint"));
-    };
-    for folder in [&files.hot, &files.segments] {
-        for left in vfs.list(folder)? {
-            vfs.remove(&folder.join(left))?;
-        }
+    }
+    for left in vfs.list(&files.hot)? {
+        vfs.remove(&files.hot.join(left))?;
     }
     for section in &backup.files {
         copy_out(files, &*backup.file, section)?;
@@ -138,8 +137,7 @@ pub(crate) fn unpack(files: &Files, backup: &DbFile, manifest: &Section) -> Resu
     vfs.sync_dir(&files.hot)?;
     vfs.sync_dir(&files.segments)?;
     let bytes = DATABASE.read(&*backup.file, manifest)?;
-    replace_file(vfs, &manifest_path(&files.folder), &bytes)?;
-    plain(files, &backup.identity, checkpoint, image)
+    replace_file(vfs, &manifest_path(&files.folder), &bytes)
 }
 
 /// Writes a database file without anything else in it.

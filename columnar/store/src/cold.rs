@@ -1,12 +1,14 @@
 //! Cold columns: where a row group's values come from when they lie in a segment.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use arrow::compute;
-use spg_segment::{ChunkCache, ChunkStats, SegmentReader};
+use spg_segment::{BLOCK_ROWS, ChunkCache, ChunkStats, Part, SegmentReader};
 use spg_types::{ColumnDef, ColumnStats, Error, Result, SqlState, TableDef};
 use spg_vfs::Vfs;
 
@@ -15,7 +17,7 @@ use crate::seal;
 use crate::sketch::Sketch;
 use crate::zone::{self, NewColumn};
 
-/// Rows at so many offsets, at most, are read page by page; for more, a column is decoded whole.
+/// Rows at so many offsets, at most, are read page by page; for more, blocks are decoded whole.
 const PAGE_READS_MAX: usize = 16;
 
 /// An open segment with the cache that its columns go through.
@@ -122,55 +124,70 @@ pub(crate) struct ColdGroup {
 }
 
 impl ColdGroup {
-    fn column(&self, column: usize) -> Result<ArrayRef> {
-        self.segment.reader.column(&self.segment.cache, self.at, column)
-    }
-
-    /// As [`ColdGroup::column`] for who needs it once: the cache is looked at and left as it is.
-    fn read_once(&self, column: usize) -> Result<ArrayRef> {
-        let reader = &self.segment.reader;
-        match reader.cached_column(&self.segment.cache, self.at, column) {
-            Some(array) => Ok(array),
-            None => reader.read_column(self.at, column),
-        }
-    }
-
     fn stats(&self, column: usize) -> &ChunkStats {
         &self.segment.reader.groups()[self.at].chunks[column].stats
     }
 
-    /// The values at some offsets: few of them by decoding their pages only.
+    /// The values of some rows: a block at once if they are most of one, so that the next one who asks finds it; otherwise of
+    /// their pages only.
+    fn values(&self, column: usize, rows: Range<usize>) -> Result<ArrayRef> {
+        let (reader, cache) = (&self.segment.reader, &*self.segment.cache);
+        let block = rows.start / BLOCK_ROWS;
+        let around = reader.block_rows(self.at, block);
+        if rows.end > around.end {
+            return reader.read_rows(self.at, column, rows);
+        }
+        let array = if rows.len() * 2 >= around.len() {
+            reader.block(cache, self.at, column, block)?
+        } else if let Some(array) = reader.cached_block(cache, self.at, column, block) {
+            array
+        } else {
+            let part = reader.row(cache, self.at, column, rows.start)?;
+            return match rows.end <= part.first + part.array.len() {
+                true => Ok(part.array.slice(rows.start - part.first, rows.len())),
+                false => reader.read_rows(self.at, column, rows),
+            };
+        };
+        Ok(array.slice(rows.start - around.start, rows.len()))
+    }
+
+    /// The values at some offsets: few of them by decoding their pages only, others block by block.
     fn take(&self, column: usize, offsets: &[u64]) -> Result<ArrayRef> {
         let (reader, cache) = (&self.segment.reader, &*self.segment.cache);
-        if let Some(array) = reader.cached_column(cache, self.at, column) {
-            return take(&array, offsets);
-        }
-        let mut pages: BTreeMap<usize, usize> = BTreeMap::new();
-        if offsets.len() <= PAGE_READS_MAX {
-            for offset in offsets {
-                let offset = *offset as usize;
-                pages.insert(reader.pages_of(self.at, column, offset..offset + 1).start, offset);
-            }
-        }
-        let all = reader.groups()[self.at].chunks[column].pages.len();
-        match pages.len() {
-            1 => {
-                let part = reader.row(cache, self.at, column, offsets[0] as usize)?;
-                let within: Vec<u64> = offsets.iter().map(|o| o - part.first as u64).collect();
-                take(&part.array, &within)
-            }
-            n if n > 1 && n * 2 < all => {
-                let mut parts = Vec::with_capacity(offsets.len());
-                for offset in offsets {
-                    let part = reader.row(cache, self.at, column, *offset as usize)?;
-                    let one = part.array.slice(*offset as usize - part.first, 1);
-                    parts.push(seal::flattened(&one)?);
+        let by_page = offsets.len() <= PAGE_READS_MAX;
+        let mut parts: BTreeMap<usize, (Part, Vec<u64>)> = BTreeMap::new();
+        let mut places: Vec<(usize, usize)> = Vec::with_capacity(offsets.len());
+        for offset in offsets {
+            let at = *offset as usize;
+            let unit = match by_page {
+                true => reader.pages_of(self.at, column, at..at + 1).start,
+                false => at / BLOCK_ROWS,
+            };
+            let (part, within) = match parts.entry(unit) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    let part = match by_page {
+                        true => reader.row(cache, self.at, column, at)?,
+                        false => {
+                            let array = reader.block(cache, self.at, column, unit)?;
+                            Part { array, first: unit * BLOCK_ROWS }
+                        }
+                    };
+                    entry.insert((part, Vec::new()))
                 }
-                let parts: Vec<&dyn Array> = parts.iter().map(|a| &**a).collect();
-                Ok(compute::concat(&parts)?)
-            }
-            _ => take(&self.column(column)?, offsets),
+            };
+            places.push((unit, within.len()));
+            within.push(offset - part.first as u64);
         }
+        if let (1, Some((_, (part, within)))) = (parts.len(), parts.first_key_value()) {
+            return take(&part.array, within);
+        }
+        let taken = |(part, within): &(Part, Vec<u64>)| seal::flattened(&take(&part.array, within)?);
+        let order: BTreeMap<usize, usize> = parts.keys().copied().zip(0..).collect();
+        let parts = parts.values().map(taken).collect::<Result<Vec<_>>>()?;
+        let places: Vec<(usize, usize)> = places.iter().map(|(unit, at)| (order[unit], *at)).collect();
+        let parts: Vec<&dyn Array> = parts.iter().map(|a| &**a).collect();
+        Ok(compute::interleave(&parts, &places)?)
     }
 }
 
@@ -185,20 +202,21 @@ pub(crate) enum ColumnSource {
 }
 
 impl ColumnSource {
-    /// All values. 58030, XX001.
+    /// All values, decoded anew if they are cold: nothing of them is kept. 58030, XX001.
     pub(crate) fn array(&self) -> Result<ArrayRef> {
         match self {
             Self::Memory(array) => Ok(array.clone()),
-            Self::Cold(group, column) => group.column(*column),
+            Self::Cold(group, column) => group.segment.reader.read_column(group.at, *column),
             Self::Constant(value, len) => seal::repeated(value, *len, true),
         }
     }
 
-    /// All values, for who needs them once. 58030, XX001.
-    pub(crate) fn read_once(&self) -> Result<ArrayRef> {
+    /// The values of some rows. 58030, XX001.
+    pub(crate) fn values(&self, rows: Range<usize>) -> Result<ArrayRef> {
         match self {
-            Self::Cold(group, column) => group.read_once(*column),
-            Self::Memory(_) | Self::Constant(..) => self.array(),
+            Self::Memory(array) => Ok(array.slice(rows.start, rows.len())),
+            Self::Cold(group, column) => group.values(*column, rows),
+            Self::Constant(value, _) => seal::repeated(value, rows.len(), true),
         }
     }
 
@@ -217,6 +235,14 @@ impl ColumnSource {
             Self::Memory(array) => zone::zone_of(def, array),
             Self::Cold(group, column) => group.stats(*column).zone.clone(),
             Self::Constant(value, len) => NewColumn::new(def, value).zone(*len),
+        }
+    }
+
+    /// The smallest and the largest value around some rows of a cold column whose representation is an integer.
+    pub(crate) fn bounds(&self, rows: Range<usize>) -> Option<(i64, i64)> {
+        match self {
+            Self::Cold(group, column) => group.segment.reader.bounds(group.at, *column, rows),
+            Self::Memory(_) | Self::Constant(..) => None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
-use spg_segment::{ChunkCache, WriteOptions};
+use spg_segment::{ChunkCache, SegmentReader, WriteOptions};
 use spg_types::{Error, Result, SqlState};
 use spg_vfs::Vfs;
 
@@ -156,9 +156,10 @@ impl ColdTier {
         Ok(segment)
     }
 
-    /// Whether the segment's file is there, whatever is in it.
-    pub(crate) fn has_file(&self, id: u64) -> Result<bool> {
-        Ok(self.vfs.open(&segment_path(&self.folder, id))?.is_some())
+    /// Whether the segment's file is there, and not another of that name. XX001 when it is damaged, 58000, 58030.
+    pub(crate) fn has(&self, id: u64, root: &[u8; 32]) -> Result<bool> {
+        let file = self.vfs.open(&segment_path(&self.folder, id))?;
+        file.map_or(Ok(false), |file| Ok(SegmentReader::open(file)?.info().root() == *root))
     }
 
     /// An id that no segment has had.

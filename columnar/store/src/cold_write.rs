@@ -90,7 +90,7 @@ impl SegmentJob {
                 merged.ok_or_else(|| Error::internal("row groups to be joined lie too far apart"))?
             }
         };
-        let mut arrays: Vec<ArrayRef> = group.read_columns()?;
+        let mut arrays: Vec<ArrayRef> = group.columns()?;
         if !group.is_sealed() {
             for (array, column) in arrays.iter_mut().zip(&self.def.columns) {
                 *array = seal::sealed(column.ty.repr(), array.clone())?;

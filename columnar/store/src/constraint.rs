@@ -147,9 +147,8 @@ impl<'a> Reference<'a> {
         if range.is_empty() {
             return Ok(None);
         }
-        let mut values: Vec<ArrayRef> = (self.columns.iter())
-            .map(|c| Ok(group.column(*c)?.slice(range.start, range.len())))
-            .collect::<Result<_>>()?;
+        let mut values: Vec<ArrayRef> =
+            (self.columns.iter()).map(|c| group.values(*c, range.clone())).collect::<Result<_>>()?;
         if let Some(mask) = group.live_mask() {
             let mask = BooleanArray::new(mask.slice(range.start, range.len()), None);
             values = values.iter().map(|v| Ok(compute::filter(v, &mask)?)).collect::<Result<_>>()?;
@@ -346,15 +345,16 @@ fn scan_for(
             Keys::Bytes(k) => _ = positions.insert(k.get(*row)),
         }
     }
-    for group in from.row_groups() {
-        let values: Vec<ArrayRef> = key.columns.iter().map(|c| group.column(*c)).collect::<Result<_>>()?;
+    let blocks = from.row_groups().flat_map(|group| group.blocks().map(move |block| (group, block)));
+    for (group, block) in blocks {
+        let values: Vec<ArrayRef> =
+            key.columns.iter().map(|c| group.values(*c, block.clone())).collect::<Result<_>>()?;
         let found = layout.encode(&values)?;
-        let hit = (0..found.len()).filter(|o| group.is_live(*o) && !found.is_null(*o)).find(|o| match &found
-            .keys
-        {
-            Keys::U64(k) => numbers.contains(&u128::from(k[*o])),
-            Keys::U128(k) => numbers.contains(&k[*o]),
-            Keys::Bytes(k) => positions.contains(k.get(*o)),
+        let live = |row: &usize| group.is_live(block.start + row) && !found.is_null(*row);
+        let hit = (0..found.len()).filter(live).find(|row| match &found.keys {
+            Keys::U64(k) => numbers.contains(&u128::from(k[*row])),
+            Keys::U128(k) => numbers.contains(&k[*row]),
+            Keys::Bytes(k) => positions.contains(k.get(*row)),
         });
         let Some(hit) = hit else { continue };
         let same = |row: usize| match (&found.keys, &wanted.keys) {

@@ -35,7 +35,7 @@ const WAITING_PER_THREAD: usize = 3;
 pub(crate) enum MissingSegment {
     /// The database is damaged: XX001.
     Damage,
-    /// Its rows stay where they are: files go before a copy of the log does that goes back to the first commit.
+    /// Its rows stay where they are: files go before a copy of the log does that goes back to the first commit, or to a backup.
     Skip,
 }
 
@@ -216,7 +216,7 @@ fn replay_transaction(
                 apply_until(appends, db, 0)?;
                 if let Op::SwapIn { segment, .. } = &op
                     && missing == MissingSegment::Skip
-                    && !cold.has_file(segment.id)?
+                    && !cold.has(segment.id, &segment.root)?
                 {
                     return Ok(());
                 }

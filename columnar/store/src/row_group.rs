@@ -1,5 +1,6 @@
 //! A row group: some rows of a table, immutable.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -8,12 +9,13 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
+use spg_segment::BLOCK_ROWS;
 use spg_types::{ColumnStats, Result, TableDef};
 
 use crate::cold::{ColdGroup, ColumnSource};
 use crate::seal;
 use crate::sketch::Sketch;
-use crate::zone::{Aggregate, GroupStats, NewColumn};
+use crate::zone::{Aggregate, GroupStats, NewColumn, integer};
 
 /// Rows of a row group, at most.
 pub const ROW_GROUP_ROWS: usize = 131_072;
@@ -276,7 +278,7 @@ impl RowGroup {
     }
 
     /// The offsets of the rows whose ids are at least `first` and below `end`.
-    pub fn offsets_between(&self, first: u64, end: u64) -> std::ops::Range<usize> {
+    pub fn offsets_between(&self, first: u64, end: u64) -> Range<usize> {
         let before = |id: u64| match &self.data.row_ids {
             RowIdMap::Contiguous(from) => (id.saturating_sub(*from) as usize).min(self.len()),
             RowIdMap::Sparse(from, offsets) => {
@@ -304,7 +306,7 @@ impl RowGroup {
     }
 
     /// The column at that position of the table: flat, or `Dictionary(UInt16, Utf8View)` for strings with few values. A cold
-    /// one is decoded, or comes from the cache. 58030, XX001.
+    /// one is decoded and not kept. 58030, XX001.
     pub fn column(&self, i: usize) -> Result<ArrayRef> {
         self.data.columns[i].array()
     }
@@ -319,9 +321,31 @@ impl RowGroup {
         &self.zones()[i]
     }
 
-    /// All columns, for who needs them once: nothing of them is cached. 58030, XX001.
-    pub(crate) fn read_columns(&self) -> Result<Vec<ArrayRef>> {
-        self.data.columns.iter().map(ColumnSource::read_once).collect()
+    /// Some rows of a column, as [`RowGroup::column`] has them. Of a cold one what is needed is decoded, or comes from the cache,
+    /// best in one of its [`RowGroup::blocks`]. 58030, XX001.
+    pub fn values(&self, i: usize, rows: Range<usize>) -> Result<ArrayRef> {
+        self.data.columns[i].values(rows)
+    }
+
+    /// The rows in parts that cold columns are decoded in.
+    pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let len = self.len();
+        (0..len).step_by(BLOCK_ROWS).map(move |start| start..(start + BLOCK_ROWS).min(len))
+    }
+
+    /// Bounds of some rows of a column; `None` where nothing is known that [`RowGroup::zone`] does not say.
+    pub fn zone_within(&self, i: usize, rows: Range<usize>) -> Option<ColumnStats> {
+        let (min, max) = self.data.columns[i].bounds(rows)?;
+        let repr = self.data.def.columns[i].ty.repr();
+        // Not known to be without NULLs: bounds rule rows out, never in.
+        let (null_count, distinct) = (1, self.zone(i).distinct);
+        Some(ColumnStats {
+            min: integer(repr, min),
+            max: integer(repr, max),
+            null_count,
+            distinct,
+            avg_width: 0.0,
+        })
     }
 
     /// One zone map per column, computed when first asked for.
@@ -410,8 +434,8 @@ impl RowGroup {
             let mut parts = Vec::with_capacity(groups.len());
             for (g, mask) in groups.iter().zip(&masks) {
                 let part = match mask {
-                    Some(mask) => compute::filter(&g.data.columns[i].read_once()?, mask)?,
-                    None => g.data.columns[i].read_once()?,
+                    Some(mask) => compute::filter(&g.data.columns[i].array()?, mask)?,
+                    None => g.data.columns[i].array()?,
                 };
                 // A dictionary that comes out of a merge alone stays; several are written out and chosen anew.
                 parts.push(if groups.len() > 1 { seal::flattened(&part)? } else { part });

@@ -83,18 +83,22 @@ impl Store {
         let files = Files::new(vfs, &db_path);
         files.create_folders()?;
         let file_lock = files.vfs.lock(&files.folder.join("lock"))?;
-        let Opened { identity, base, mut log } = open_files(&files, &wal_path, clock)?;
+        let Opened { identity, base, mut log, restored } = open_files(&files, &wal_path, clock)?;
         let numbers = Numbers::default();
         let cold = ColdTier::new(files.vfs.clone(), files.segments.clone(), &tier);
         let Loaded { snapshot, manifest, manifest_waits: waits } = match &base {
             Some((checkpoint, image)) => load(&files, checkpoint, image, &numbers, &cold)?,
             None => Loaded::default(),
         };
-        let missing = MissingSegment::Damage;
+        // Segments come and go after a backup.
+        let missing = if restored { MissingSegment::Skip } else { MissingSegment::Damage };
         let snapshot = recover::replay(snapshot, &mut log, &wal_path, &numbers, &cold, missing)?;
         report_torn(&mut log)?;
         let last = base.as_ref().map(|(checkpoint, _)| CheckpointRef { log_needed: true, ..*checkpoint });
-        if let (Some(last), Some((_, image))) = (&last, base.as_ref().filter(|(c, _)| !c.log_needed)) {
+        let ahead = last.is_some_and(|last| snapshot.commit_no() > last.commit_no);
+        if let (Some(last), Some((_, image))) = (&last, base.as_ref().filter(|(c, _)| !c.log_needed))
+            && !(restored && ahead)
+        {
             // From the first commit on it is.
             backup::plain(&files, &identity, last, image)?;
         }
@@ -120,6 +124,10 @@ impl Store {
             || store.cold.set(cold).is_err()
         {
             return Err(Error::internal("the store was opened twice"));
+        }
+        if restored && ahead {
+            // The backup goes only now: until then, the next start would do all this again.
+            store.checkpoint()?;
         }
         store.build_indexes()?;
         store.start_freezer()?;
@@ -425,19 +433,22 @@ struct Opened {
     identity: Identity,
     base: Option<(CheckpointRef, CatalogImage)>,
     log: Recovery,
+    /// Whether the database file is a backup, of which everything else has been taken.
+    restored: bool,
 }
 
 /// Opens the database file and the log that belongs to it; on the first start, creates both.
 fn open_files(files: &Files, wal_path: &Path, clock: fn() -> i64) -> Result<Opened> {
     let vfs = &files.vfs;
-    let mut database = DbFile::read(&**vfs, &files.database)?;
+    let database = DbFile::read(&**vfs, &files.database)?;
     // The process before may have died before its last checkpoint's name was durable; what that checkpoint replaced goes now.
     vfs.sync_dir(&parent_dir(&files.database))?;
+    let mut restored = false;
     if let Some(backup) = &database
         && let Some(manifest) = &backup.manifest
     {
         backup::unpack(files, backup, manifest)?;
-        database = DbFile::read(&**vfs, &files.database)?;
+        restored = true;
     }
     let baseline = database.as_ref().and_then(|d| d.checkpoint.as_ref()).map_or(0, |(c, _)| c.commit_no);
     let log = Recovery::open_after(vfs.clone(), wal_path, baseline)?;
@@ -446,7 +457,7 @@ fn open_files(files: &Files, wal_path: &Path, clock: fn() -> i64) -> Result<Open
             if log.database_id() != identity.database_id {
                 return Err(recover::other_database(wal_path, &files.database));
             }
-            Ok(Opened { identity, base: checkpoint, log })
+            Ok(Opened { identity, base: checkpoint, log, restored })
         }
         (None, Some(DbFile { identity, checkpoint: Some((checkpoint, image)), .. }))
             if !checkpoint.log_needed =>
@@ -454,7 +465,7 @@ fn open_files(files: &Files, wal_path: &Path, clock: fn() -> i64) -> Result<Open
             vfs.create_dir_all(&parent_dir(wal_path))?;
             let first = checkpoint.commit_no + 1;
             let log = Recovery::create(vfs.clone(), wal_path, identity.database_id, first)?;
-            Ok(Opened { identity, base: Some((checkpoint, image)), log })
+            Ok(Opened { identity, base: Some((checkpoint, image)), log, restored })
         }
         (None, Some(_)) => Err(Error::new(
             SqlState::UNDEFINED_FILE,
@@ -468,7 +479,7 @@ fn open_files(files: &Files, wal_path: &Path, clock: fn() -> i64) -> Result<Open
         (Some(log), None) => {
             let identity = Identity { database_id: log.database_id(), created_us: clock() };
             create_database_file(files, &identity)?;
-            Ok(Opened { identity, base: None, log })
+            Ok(Opened { identity, base: None, log, restored })
         }
         (None, None) => {
             vfs.create_dir_all(&parent_dir(wal_path))?;
@@ -481,7 +492,7 @@ fn open_files(files: &Files, wal_path: &Path, clock: fn() -> i64) -> Result<Open
             let log = Recovery::create(vfs.clone(), wal_path, database_id, 1)?;
             let identity = Identity { database_id, created_us: clock() };
             create_database_file(files, &identity)?;
-            Ok(Opened { identity, base: None, log })
+            Ok(Opened { identity, base: None, log, restored })
         }
     }
 }

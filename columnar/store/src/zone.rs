@@ -75,6 +75,20 @@ fn average_width(array: &ArrayRef) -> f64 {
     bytes as f64 / values as f64
 }
 
+/// The value of a column whose representation is an integer.
+pub(crate) fn integer(repr: Repr, v: i64) -> Option<Datum> {
+    Some(match repr {
+        Repr::Int16 => Datum::Int16(v.try_into().ok()?),
+        Repr::Int32 => Datum::Int32(v.try_into().ok()?),
+        Repr::Int64 => Datum::Int64(v),
+        Repr::Decimal64 { .. } => Datum::Decimal(v.into()),
+        Repr::Date => Datum::Date(v.try_into().ok()?),
+        Repr::Time => Datum::Time(v),
+        Repr::Timestamp | Repr::TimestampTz => Datum::Timestamp(v),
+        _ => return None,
+    })
+}
+
 /// The smallest and the largest value, in the order that PostgreSQL sorts in; `None` without values or an order.
 fn bounds(repr: Repr, array: &ArrayRef) -> (Option<Datum>, Option<Datum>) {
     macro_rules! primitive {

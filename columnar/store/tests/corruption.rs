@@ -300,8 +300,10 @@ fn a_backup_opens_as_its_database() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         (number, writer.join().unwrap())
     });
-    let log_beside: Vec<_> =
-        copy(&disk_of).into_iter().filter(|(p, _)| p.to_str().unwrap().contains("wal.log")).collect();
+    // Rows move after the backup, and more come.
+    assert!(store.freeze(table, &LockWait::default()).unwrap() > 0);
+    append(&store, table, 100_000..100_005);
+    let beside = copy(&disk_of);
     let latest = dump(&store.published());
     let again = store.backup(Path::new("b/backup.db")).unwrap_err();
     assert_eq!(again.state(), SqlState::DUPLICATE_FILE);
@@ -332,10 +334,30 @@ fn a_backup_opens_as_its_database() {
         let image: Arc<dyn Vfs> = Arc::new(cut.crash_image(n));
         assert!(dump(&open(image).unwrap().published()) == states[&number], "cut off at {n}");
     }
-    // With the log of the database beside it, the start goes on through it.
-    let mut files = vec![(PathBuf::from("d/spg.db"), backup.clone())];
-    files.extend(log_beside);
-    assert!(dump(&open(disk(&files)).unwrap().published()) == latest);
+    // With the log of the database beside it, the start goes on through it, whether the segments that have come since are there
+    // or not, and wherever it is cut off.
+    for kept in [&["wal.log"][..], &["wal.log", "seg_"]] {
+        let is_kept =
+            |(path, _): &&(PathBuf, Vec<u8>)| kept.iter().any(|k| path.to_str().unwrap().contains(k));
+        let put = || {
+            let vfs = MemoryVfs::journaled();
+            replace_file(&vfs, Path::new("d/spg.db"), &backup).unwrap();
+            beside.iter().filter(is_kept).for_each(|(path, bytes)| replace_file(&vfs, path, bytes).unwrap());
+            FaultVfs::new(vfs.crash_image(0))
+        };
+        assert_eq!(beside.iter().filter(is_kept).count(), kept.len());
+        let restored = put();
+        for _ in 0..2 {
+            assert!(dump(&open(Arc::new(restored.clone())).unwrap().published()) == latest);
+        }
+        for n in 0..restored.operations() {
+            let cut = put();
+            cut.fail_after(n, spg_vfs::Fault::Crash);
+            let _ = open(Arc::new(cut.clone()));
+            let image: Arc<dyn Vfs> = Arc::new(cut.crash_image(n));
+            assert!(dump(&open(image).unwrap().published()) == latest, "{kept:?}, cut off at {n}");
+        }
+    }
 }
 
 #[test]

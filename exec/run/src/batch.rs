@@ -89,6 +89,14 @@ impl Batch {
         self.columns.push(column);
     }
 
+    /// Replaces a column by `data`, of whose rows those count that column `like` has: both came the same way.
+    pub(crate) fn fill(&mut self, i: usize, data: ArrayRef, like: usize) -> Result<()> {
+        let index = self.raw(like)?.index.clone();
+        let column = self.columns.get_mut(i).ok_or_else(|| Error::internal("a batch lacks a column"))?;
+        *column = BatchColumn { data: Column::Array(data), index };
+        Ok(())
+    }
+
     /// The values of a column; gathered once and kept.
     pub(crate) fn column(&mut self, i: usize) -> Result<Column> {
         let column = self.columns.get_mut(i).ok_or_else(|| Error::internal("a batch lacks a column"))?;

@@ -58,6 +58,13 @@ impl Predicate {
         self.conjuncts.is_empty()
     }
 
+    /// Positions of the columns that are read, but for conjuncts for which `skip` says so.
+    pub(crate) fn inputs(&self, skip: &[bool]) -> Vec<usize> {
+        let skipped = |i: usize| skip.get(i).copied().unwrap_or(false);
+        let tested = self.conjuncts.iter().enumerate().filter(|(i, _)| !skipped(*i));
+        tested.flat_map(|(_, c)| c.scalar.inputs().iter().copied()).collect()
+    }
+
     /// Narrows `batch` to the rows that pass; conjuncts for which `skip` says so are known to be true.
     pub(crate) fn narrow(
         &self,

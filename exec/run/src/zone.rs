@@ -107,6 +107,16 @@ impl ZoneTest {
 }
 
 impl BoundTest {
+    /// The column whose bounds it looks at.
+    pub(crate) fn column(&self) -> Option<usize> {
+        match self {
+            BoundTest::None => None,
+            BoundTest::Compare { column, .. }
+            | BoundTest::In { column, .. }
+            | BoundTest::IsNull { column, .. } => Some(*column),
+        }
+    }
+
     /// What the bounds of its column say; `zone` gives them by the column's position.
     pub(crate) fn verdict<'a>(&self, rows: u64, zone: impl Fn(usize) -> Option<&'a ColumnStats>) -> Verdict {
         match self {

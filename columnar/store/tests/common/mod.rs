@@ -84,14 +84,11 @@ pub fn rows(table: &TableSnapshot) -> Vec<(u64, String)> {
     let mut out = Vec::new();
     for group in table.row_groups() {
         assert!(group.live_rows() > 0);
+        let columns = group.columns().unwrap();
         for offset in (0..group.len()).filter(|o| group.is_live(*o)) {
-            let values: Vec<Datum> = table
-                .def()
-                .columns
-                .iter()
-                .enumerate()
-                .map(|(i, c)| Datum::from_column(&group.column(i).unwrap(), offset, c.ty).unwrap())
-                .collect();
+            let values = columns.iter().zip(&table.def().columns);
+            let values: Vec<Datum> =
+                values.map(|(array, c)| Datum::from_column(array, offset, c.ty).unwrap()).collect();
             out.push((group.row_id(offset), format!("{values:?}")));
         }
     }

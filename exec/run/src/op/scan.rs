@@ -1,12 +1,14 @@
 //! Reads a base table: row groups that zone maps and join filters cannot rule out, in slices that share their memory.
 //!
 //! A morsel is a part of a row group. Per batch the rows are narrowed, cheapest tests first: deletes, conjuncts that are
-//! cheap, join filters, the other conjuncts. Columns that only tests need go no further.
+//! cheap, join filters, the other conjuncts. Columns that only tests need go no further. Of cold rows, those are left out that
+//! the bounds of their pages rule out, and a column is decoded when the first row that got so far needs it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array};
+use arrow::array::{ArrayRef, Int64Array, UInt32Array};
 use arrow::buffer::BooleanBuffer;
 use spg_expr::Column;
 use spg_store::{RowGroup, TableSnapshot};
@@ -20,6 +22,8 @@ use crate::predicate::{Answer, Predicate, PredicateCache, positions};
 use crate::run::{Run, Slot};
 use crate::zone::{BoundTest, Verdict, ZoneTest};
 
+/// Cold rows that the bounds of their pages rule in or out together.
+const PRUNED_ROWS: usize = 8192;
 /// Batches per morsel.
 const MORSEL_BATCHES: usize = 4;
 /// A join filter that passes more than this share of rows is not tried any more.
@@ -57,6 +61,7 @@ pub(crate) struct TableScan {
     pub(crate) row_id: bool,
 }
 
+/// Rows of a row group that are read one after the other; a cold one's lie in one of its blocks.
 struct Part {
     group: Arc<RowGroup>,
     skip_first: Arc<[bool]>,
@@ -81,27 +86,76 @@ pub(crate) struct Local {
     rest: PredicateCache,
     /// Per join filter: rows seen, rows passed.
     tried: Vec<(usize, usize)>,
-    /// The row group read last, and its columns: a cold one is decoded once, whatever becomes of the cache meanwhile.
-    open: Option<u64>,
+    /// The part's columns as far as they were asked for: a cold one is decoded once, whatever becomes of the cache meanwhile.
     columns: Vec<Option<ArrayRef>>,
 }
 
-impl Local {
-    /// Column `c` of a row group, which is the `i`-th of those that the scan reads.
-    fn column(&mut self, group: &RowGroup, i: usize, c: usize) -> Result<ArrayRef> {
-        if self.open != Some(group.id()) {
-            self.open = Some(group.id());
-            self.columns.clear();
+/// A batch whose columns are read when they are asked for, and so perhaps never.
+struct LateBatch<'a> {
+    scan: &'a TableScan,
+    part: &'a Part,
+    /// The offset of the first row in the row group.
+    start: usize,
+    /// Before any were sorted out.
+    rows: usize,
+    batch: Batch,
+    /// Which columns are there.
+    read: Vec<bool>,
+}
+
+impl<'a> LateBatch<'a> {
+    /// Some rows of a part; the columns that it takes no decoding to have are there at once.
+    fn new(
+        scan: &'a TableScan,
+        part: &'a Part,
+        start: usize,
+        rows: usize,
+        local: &mut Local,
+    ) -> Result<Self> {
+        let width = scan.columns.len();
+        if !part.group.is_cold() {
+            let mut columns: Vec<Column> = Vec::with_capacity(width + 1);
+            for &c in &scan.columns {
+                columns.push(Column::Array(part.group.values(c, start..start + rows)?));
+            }
+            columns.extend(scan.row_ids(part, start, rows));
+            return Ok(Self {
+                scan,
+                part,
+                start,
+                rows,
+                batch: Batch::new(columns, rows),
+                read: vec![true; width],
+            });
         }
-        if self.columns.len() <= i {
-            self.columns.resize(i + 1, None);
+        local.columns.resize(width, None);
+        // Until it is read, a column is the positions of the rows; the last column stays that.
+        let positions = Column::Array(Arc::new(UInt32Array::from_iter_values(0..rows as u32)));
+        let mut columns = vec![positions.clone(); width];
+        columns.extend(scan.row_ids(part, start, rows));
+        columns.push(positions);
+        Ok(Self { scan, part, start, rows, batch: Batch::new(columns, rows), read: vec![false; width] })
+    }
+
+    /// Reads columns for the rows that are left.
+    fn read(&mut self, which: impl IntoIterator<Item = usize>, local: &mut Local) -> Result<()> {
+        for i in which {
+            if self.read[i] || self.batch.rows() == 0 {
+                continue;
+            }
+            let Part { group, start, end, .. } = self.part;
+            let array = match &local.columns[i] {
+                Some(array) => array.clone(),
+                None => {
+                    let array = group.values(self.scan.columns[i], *start..*end)?;
+                    local.columns[i].insert(array).clone()
+                }
+            };
+            let positions = self.batch.width() - 1;
+            self.batch.fill(i, array.slice(self.start - start, self.rows), positions)?;
+            self.read[i] = true;
         }
-        if let Some(array) = &self.columns[i] {
-            return Ok(array.clone());
-        }
-        let array = group.column(c)?;
-        self.columns[i] = Some(array.clone());
-        Ok(array)
+        Ok(())
     }
 }
 
@@ -127,28 +181,76 @@ impl TableScan {
                 continue;
             };
             let morsel = run.batch_size * MORSEL_BATCHES;
-            for start in (0..group.len()).step_by(morsel) {
-                parts.push(Part {
-                    group: group.clone(),
-                    skip_first: skip_first.clone(),
-                    skip_rest: skip_rest.clone(),
-                    start,
-                    end: (start + morsel).min(group.len()),
-                });
+            let tests = || first.iter().zip(&*skip_first).chain(rest.iter().zip(&*skip_rest));
+            for rows in group.blocks().flat_map(|block| self.wanted(group, block, tests, filters)) {
+                for start in rows.clone().step_by(morsel) {
+                    parts.push(Part {
+                        group: group.clone(),
+                        skip_first: skip_first.clone(),
+                        skip_rest: skip_rest.clone(),
+                        start,
+                        end: (start + morsel).min(rows.end),
+                    });
+                }
             }
         }
         Ok(parts)
     }
 
-    fn narrow(&self, run: &Run, shared: &Shared, local: &mut Local, batch: &mut Batch) -> Result<()> {
-        let part = &shared.parts[local.part];
-        self.first.narrow(&run.ctx, batch, &mut local.first, &part.skip_first)?;
+    /// The rows of a block that the bounds of cold pages do not rule out.
+    fn wanted<'t, I: Iterator<Item = (&'t BoundTest, &'t bool)>>(
+        &self,
+        group: &RowGroup,
+        block: Range<usize>,
+        tests: impl Fn() -> I,
+        filters: &[Arc<JoinFilter>],
+    ) -> Vec<Range<usize>> {
+        let never = |test: &BoundTest, rows: &Range<usize>| {
+            let Some(zone) = test.column().and_then(|c| group.zone_within(c, rows.clone())) else {
+                return false;
+            };
+            test.verdict(rows.len() as u64, |_| Some(&zone)) == Verdict::Never
+        };
+        let skips = |filter: &JoinFilter, on: &FilterUse, rows: &Range<usize>| {
+            let zone = self.columns.get(on.column).and_then(|c| group.zone_within(*c, rows.clone()));
+            zone.is_some_and(|zone| filter.skips(&zone))
+        };
+        if !group.is_cold() {
+            return vec![block];
+        }
+        let mut wanted: Vec<Range<usize>> = Vec::new();
+        for start in block.clone().step_by(PRUNED_ROWS) {
+            let rows = start..(start + PRUNED_ROWS).min(block.end);
+            if tests().any(|(test, known)| !known && never(test, &rows))
+                || filters.iter().zip(&self.filters).any(|(f, u)| skips(f, u, &rows))
+            {
+                continue;
+            }
+            match wanted.last_mut() {
+                Some(last) if last.end == start => last.end = rows.end,
+                _ => wanted.push(rows),
+            }
+        }
+        wanted
+    }
+
+    fn row_ids(&self, part: &Part, start: usize, rows: usize) -> Option<Column> {
+        let ids = || part.group.row_ids(start, rows).into_iter().map(|id| id as i64);
+        self.row_id.then(|| Column::Array(Arc::new(Int64Array::from_iter_values(ids()))))
+    }
+
+    fn narrow(&self, run: &Run, shared: &Shared, local: &mut Local, late: &mut LateBatch<'_>) -> Result<()> {
+        let part = late.part;
+        late.read(self.first.inputs(&part.skip_first), local)?;
+        self.first.narrow(&run.ctx, &mut late.batch, &mut local.first, &part.skip_first)?;
         for (i, (filter, on)) in shared.filters.iter().zip(&self.filters).enumerate() {
             let (seen, passed) = local.tried[i];
             let useless = seen >= JUDGED_AFTER && passed as f64 > seen as f64 * USELESS_SHARE;
-            if useless || batch.rows() == 0 {
+            if useless || late.batch.rows() == 0 {
                 continue;
             }
+            late.read([on.column], local)?;
+            let batch = &mut late.batch;
             let rows = batch.rows();
             match filter.test(&batch.column(on.column)?, rows) {
                 Answer::All => {}
@@ -161,10 +263,11 @@ impl TableScan {
             }
             local.tried[i] = (seen + rows, passed + batch.rows());
         }
-        if batch.rows() > 0 {
-            self.rest.narrow(&run.ctx, batch, &mut local.rest, &part.skip_rest)?;
+        late.read(self.rest.inputs(&part.skip_rest), local)?;
+        if late.batch.rows() > 0 {
+            self.rest.narrow(&run.ctx, &mut late.batch, &mut local.rest, &part.skip_rest)?;
         }
-        Ok(())
+        late.read(self.output.iter().copied(), local)
     }
 }
 
@@ -199,35 +302,28 @@ impl Source for TableScan {
 
     fn morsel(&self, _: &Run, shared: &Shared, local: &mut Local) -> Result<bool> {
         local.part = shared.next.fetch_add(1, Ordering::Relaxed);
+        local.columns.clear();
         let Some(part) = shared.parts.get(local.part) else { return Ok(false) };
         local.at = part.start;
         Ok(true)
     }
 
     fn next(&self, run: &Run, shared: &Shared, local: &mut Local) -> Result<Option<Batch>> {
-        let Part { group, end, .. } = &shared.parts[local.part];
+        let part = &shared.parts[local.part];
         let start = local.at;
-        if start >= *end {
+        if start >= part.end {
             return Ok(None);
         }
-        let rows = run.batch_size.min(end - start);
+        let rows = run.batch_size.min(part.end - start);
         local.at = start + rows;
-        let mut columns: Vec<Column> = Vec::with_capacity(self.columns.len() + 1);
-        for (i, &c) in self.columns.iter().enumerate() {
-            columns.push(Column::Array(local.column(group, i, c)?.slice(start, rows)));
+        let mut late = LateBatch::new(self, part, start, rows, local)?;
+        if let Some(alive) = alive(&part.group, start, rows) {
+            late.batch.select(positions(&alive));
         }
-        if self.row_id {
-            let ids = group.row_ids(start, rows).into_iter().map(|id| id as i64);
-            columns.push(Column::Array(Arc::new(Int64Array::from_iter_values(ids))));
+        if late.batch.rows() > 0 {
+            self.narrow(run, shared, local, &mut late)?;
         }
-        let mut batch = Batch::new(columns, rows);
-        if let Some(alive) = alive(group, start, rows) {
-            batch.select(positions(&alive));
-        }
-        if batch.rows() > 0 {
-            self.narrow(run, shared, local, &mut batch)?;
-        }
-        put_out(batch, &self.output, self.row_id.then_some(self.columns.len())).map(Some)
+        put_out(late.batch, &self.output, self.row_id.then_some(self.columns.len())).map(Some)
     }
 }
 
