@@ -18,7 +18,7 @@ use arrow::ipc::writer::{
     DictionaryTracker, EncodedData, IpcDataGenerator, IpcWriteContext, IpcWriteOptions,
 };
 use arrow::ipc::{CompressionType, MetadataVersion, root_as_message};
-use spg_types::{Result, TableDef};
+use spg_types::{Repr, Result, TableDef};
 
 use crate::codec::{Reader, Writer, corrupt};
 use crate::row_codec::{read_rows, write_rows};
@@ -119,6 +119,9 @@ fn read_messages(bytes: &Buffer, r: &mut Reader<'_>, def: &TableDef, len: usize)
     let mut values = HashMap::new();
     for _ in 0..r.varint()? {
         let column = r.varint()? as usize;
+        if def.columns.get(column).is_none_or(|c| c.ty.repr() != Repr::Text) {
+            return Err(corrupt("a batch has a dictionary for a column without texts"));
+        }
         let rows = r.varint()? as usize;
         values.insert(column, read_message(bytes, r, vec![DataType::Utf8View], rows)?.swap_remove(0));
     }
@@ -129,7 +132,8 @@ fn read_messages(bytes: &Buffer, r: &mut Reader<'_>, def: &TableDef, len: usize)
     let mut columns = read_message(bytes, r, types.collect(), len)?;
     for (i, values) in values {
         let keys = columns[i].as_primitive::<UInt16Type>().clone();
-        columns[i] = Arc::new(DictionaryArray::try_new(keys, values)?);
+        let array = DictionaryArray::try_new(keys, values).map_err(|e| corrupt(&format!("a batch: {e}")))?;
+        columns[i] = Arc::new(array);
     }
     Ok(columns)
 }
@@ -176,7 +180,7 @@ mod tests {
     use super::*;
 
     fn datum(ty: SqlType, rng: &mut StdRng) -> Datum {
-        use spg_types::Repr as R;
+        use Repr as R;
         let n: i64 = rng.random_range(-1000..1000);
         let text = "naïve text ".repeat(rng.random_range(0..4));
         match ty.repr() {

@@ -72,6 +72,9 @@ pub(crate) fn read_rows(r: &mut Reader<'_>, def: &TableDef, len: usize) -> Resul
 /// Reads what [`write_values`] wrote. XX001 when it is something else.
 pub(crate) fn read_values(r: &mut Reader<'_>, column: &ColumnDef, len: usize) -> Result<ArrayRef> {
     let nulls = if r.bool()? { Some(NullBuffer::new(read_bits(r, len)?)) } else { None };
+    if matches!(column.ty.repr(), Repr::Text | Repr::Numeric | Repr::Binary) && len > r.0.len() {
+        return Err(corrupt("too many rows"));
+    }
     let valid = |i: usize| nulls.as_ref().is_none_or(|n| n.is_valid(i));
     Ok(match column.ty.repr() {
         Repr::Bool => Arc::new(BooleanArray::new(read_bits(r, len)?, nulls)),

@@ -55,7 +55,7 @@ fn start() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("spg-server: {e}");
-            for more in [e.detail(), e.hint()].into_iter().flatten() {
+            for more in [e.context(), e.detail(), e.hint()].into_iter().flatten() {
                 eprintln!("  {more}");
             }
             ExitCode::FAILURE
