@@ -11,7 +11,7 @@ use spg_wal::Ops;
 use crate::Role;
 use crate::apply::apply;
 use crate::batch_codec::write_batch;
-use crate::bulk::{BulkSegment, Placement};
+use crate::bulk::BulkSegment;
 use crate::codec::Writer;
 use crate::cold::Segment;
 use crate::constraint::{Touched, check_statement, check_unique, check_whole_key, duplicate_key};
@@ -123,11 +123,10 @@ impl WriteTxn {
     }
 
     /// Adds rows, one array per column, each of its column's type (strings may be dictionaries); the new row ids. NOT NULL and
-    /// CHECK are the caller's to check, foreign keys wait for [`WriteTxn::end_statement`]. 23505.
+    /// CHECK are the caller's to check, foreign keys wait for [`WriteTxn::end_statement`]. Row groups beyond the budget of the
+    /// hot tier go to the cold one, as [`WriteTxn::append_prepared`] says. 23505.
     pub fn append(&mut self, table: TableId, columns: Vec<ArrayRef>) -> Result<Range<u64>> {
         self.check_same_table(table)?;
-        // Row ids ascend.
-        self.finish_bulk()?;
         let len = check_columns(self.draft_table(table)?.def(), &columns)?;
         self.count_rows(len)?;
         let mut ids: Option<Range<u64>> = None;
@@ -136,10 +135,13 @@ impl WriteTxn {
             let n = self.piece_rows(&columns, start, len);
             let piece = columns.iter().map(|c| c.slice(start, n)).collect();
             let added = if n >= SEALED_ROWS_MIN {
+                let placement = self.placement(table)?;
                 let prepared =
-                    prepare(self.draft_table(table)?.def(), piece, self.log.is_some(), &Placement::hot())?;
-                self.add_prepared(table, prepared)?
+                    prepare(self.draft_table(table)?.def(), piece, self.log.is_some(), &placement)?;
+                self.add(table, prepared)?
             } else {
+                // Row ids ascend.
+                self.finish_bulk()?;
                 self.append_small(table, piece, n)?
             };
             ids = Some(ids.map_or(added.clone(), |r| r.start..added.end));
@@ -215,9 +217,13 @@ impl WriteTxn {
 
     /// Adds a batch that [`crate::prepare_batch`] has made for this table. As [`WriteTxn::append`] otherwise, but rows that
     /// were prepared for the cold tier are there, and their keys are checked, when the statement ends.
-    pub fn append_prepared(&mut self, table: TableId, mut batch: PreparedBatch) -> Result<Range<u64>> {
+    pub fn append_prepared(&mut self, table: TableId, batch: PreparedBatch) -> Result<Range<u64>> {
         self.check_same_table(table)?;
         self.count_rows(batch.len())?;
+        self.add(table, batch)
+    }
+
+    fn add(&mut self, table: TableId, mut batch: PreparedBatch) -> Result<Range<u64>> {
         if let Some(group) = batch.cold.take() {
             return self.append_cold(table, group, batch);
         }

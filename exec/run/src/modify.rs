@@ -8,7 +8,7 @@ use arrow::datatypes::Int64Type;
 use spg_expr::Column;
 use spg_plan::explain::NodeStats;
 use spg_plan::{Modify, ModifyKind};
-use spg_store::WriteTxn;
+use spg_store::{ROW_GROUP_ROWS, WriteTxn};
 use spg_types::{Error, Result, SqlType, TableRef};
 
 use crate::batch::Batch;
@@ -20,12 +20,12 @@ use crate::memory::Reservation;
 use crate::op::materialize::{Materialized, columns_bytes};
 use crate::op::result::Results;
 use crate::program::Program;
-use crate::run::ExecEnv;
+use crate::run::{DEFAULT_BATCH_SIZE, ExecEnv};
 use crate::scalar::{Layout, Scalar, scalars};
 use crate::stream::ResultBatch;
 
-/// Rows are handed to the store in pieces of at least this many.
-const APPEND_ROWS: usize = 65_536;
+/// Rows are handed to the store in pieces of at least this many: with the last batch, at most a row group.
+const APPEND_ROWS: usize = ROW_GROUP_ROWS - DEFAULT_BATCH_SIZE;
 
 /// What a statement changes, over the result columns of its program.
 pub(crate) struct Change {
