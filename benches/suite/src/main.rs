@@ -17,6 +17,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+/// As the server has it: parts of the benchmark use the engine in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmarks of SPG side by side with DuckDB and PostgreSQL.
 #[derive(Parser)]
 #[command(version)]

@@ -51,6 +51,7 @@ mod txn;
 mod vacuum;
 mod zone;
 
+pub use backup::Backup;
 pub use bulk::Placement;
 pub use cold_tier::TierOptions;
 pub use facts::{SegmentFacts, TierFacts, WalFacts};

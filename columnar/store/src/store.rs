@@ -12,7 +12,7 @@ use spg_vfs::{LockGuard, Vfs, parent_dir, replace_file};
 use spg_wal::{Log, Ops, Recovery, TeeOptions};
 
 use crate::apply::Numbers;
-use crate::backup;
+use crate::backup::{self, Backup};
 use crate::checkpoint::{Checkpoints, State, settle};
 use crate::cold_tier::{ColdTier, TierOptions};
 use crate::db_file::{self, CatalogImage, CheckpointRef, DATABASE, DbFile, Identity};
@@ -193,18 +193,29 @@ impl Store {
     /// Writes the newest durable state into one file, which can be opened as a database; the number of its last commit. Readers
     /// and writers go on. 58P02 when there is a file of that name; 53100, 58030.
     pub fn backup(&self, target: &Path) -> Result<u64> {
-        let (Some(checkpoints), Some(log)) = (self.checkpoints.get(), self.log()) else {
-            return Err(Error::unsupported("a database without files has no backups"));
+        let vfs = &*self.durable()?.files.vfs;
+        backup::refuse_taken(vfs, target)?;
+        let backup = self.start_backup()?;
+        let commit_no = backup.commit_no();
+        backup.write(vfs, target)?;
+        Ok(commit_no)
+    }
+
+    /// As [`Store::backup`], for who takes the file piece by piece.
+    pub fn start_backup(&self) -> Result<Backup> {
+        let (checkpoints, Some(log)) = (self.durable()?, self.log()) else {
+            return Err(Error::internal("there is no log"));
         };
-        backup::refuse_taken(&*checkpoints.files.vfs, target)?;
-        // Held to the end: the files of a checkpoint stay until the next one.
         let mut state = checkpoints.state.lock();
         let snapshot = self.checkpoint_with(checkpoints, &mut state, log, parallel::threads())?;
         let (next_table_id, next_index_id) = self.numbers.next_ids();
         let image = CatalogImage::of(&snapshot, next_table_id, next_index_id);
         let Some(last) = state.last else { return Err(Error::internal("there is no checkpoint")) };
-        backup::write(checkpoints, &last, &state.manifest, &image, target)?;
-        Ok(snapshot.commit_no)
+        Backup::open(checkpoints, &last, &state.manifest, &image)
+    }
+
+    fn durable(&self) -> Result<&Checkpoints> {
+        self.checkpoints.get().ok_or_else(|| Error::unsupported("a database without files has no backups"))
     }
 
     /// An empty database in memory, without a log.

@@ -361,6 +361,37 @@ fn a_backup_opens_as_its_database() {
 }
 
 #[test]
+fn a_backup_that_is_taken_slowly_stays_what_it_was() {
+    let vfs = MemoryVfs::new();
+    let store = database(Arc::new(vfs.clone()));
+    let table = store.published().find_table("public", "t").unwrap().def().id;
+    let wait = LockWait::default();
+    assert!(store.freeze(table, &wait).unwrap() > 0);
+    append(&store, table, 200..210);
+    let mut backup = store.start_backup().unwrap();
+    let expected = dump(&store.published());
+    let files = || copy(&vfs).into_iter().map(|f| f.0).collect::<Vec<_>>();
+    let before = files();
+    let mut bytes = backup.piece().unwrap().unwrap();
+    // Everything that it is made of goes.
+    let mut txn = begin(&store);
+    let all: Vec<u64> = rows(txn.snapshot().table(table).unwrap()).iter().map(|r| r.0).collect();
+    txn.delete(table, &all).unwrap();
+    txn.commit().unwrap().wait().unwrap();
+    append(&store, table, 300..310);
+    store.checkpoint().unwrap();
+    assert!(before.iter().filter(|f| !files().contains(f)).count() >= 2, "{before:?} {:?}", files());
+    while let Some(piece) = backup.piece().unwrap() {
+        bytes.extend(piece);
+    }
+    let restored = MemoryVfs::new();
+    replace_file(&restored, Path::new("d/spg.db"), &bytes).unwrap();
+    let opened = open(Arc::new(restored)).unwrap();
+    assert_eq!(opened.published().commit_no(), backup.commit_no());
+    assert!(dump(&opened.published()) == expected);
+}
+
+#[test]
 fn a_log_is_replayed_with_or_without_its_checkpoint() {
     let vfs = MemoryVfs::new();
     let store = database(Arc::new(vfs.clone()));

@@ -255,7 +255,18 @@ impl Session {
                 self.refuse_unless_superuser("must be superuser to do BACKUP DATABASE")?;
                 self.refuse_in_block("BACKUP DATABASE")?;
                 let store = self.instance.store.clone();
-                blocking(client, || store.backup(path.as_ref()))??;
+                match path {
+                    Some(path) => _ = blocking(client, || store.backup(path.as_ref()))??,
+                    None => {
+                        let mut backup = blocking(client, || store.start_backup())??;
+                        client.copy_out_begin(1, true)?;
+                        while let Some(piece) = blocking(client, || backup.piece())?? {
+                            running.token.check()?;
+                            client.copy_out(&piece, &[piece.len()])?;
+                        }
+                        client.copy_out_end()?;
+                    }
+                }
                 done("BACKUP")
             }
             Utility::Vacuum { tables, full, .. } => self.vacuum(tables, *full, running, client),

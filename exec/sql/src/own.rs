@@ -8,8 +8,8 @@ use sqlparser::tokenizer::Token;
 /// A statement with a tree of our own.
 #[derive(Clone, Debug)]
 pub enum Own {
-    /// BACKUP DATABASE TO a file on the server.
-    Backup(String),
+    /// BACKUP DATABASE TO a file on the server, or to the client.
+    Backup(Option<String>),
     /// CHECKPOINT.
     Checkpoint,
     /// COPY.
@@ -128,7 +128,10 @@ pub(crate) fn parse(p: &mut Parser) -> Parsed<Option<Own>> {
             if !eat(p, "database") || !eat(p, "to") {
                 return refuse(p);
             }
-            string(p).map(|path| Some(Own::Backup(path)))
+            if eat(p, "stdout") {
+                return Ok(Some(Own::Backup(None)));
+            }
+            string(p).map(|path| Some(Own::Backup(Some(path))))
         }
         "checkpoint" => {
             p.next_token();

@@ -513,8 +513,8 @@ pub enum Utility {
         if_exists: bool,
     },
     Checkpoint,
-    /// BACKUP DATABASE TO a file on the server.
-    Backup(String),
+    /// BACKUP DATABASE TO a file on the server, or to the client.
+    Backup(Option<String>),
     Vacuum {
         tables: Vec<TableRef>,
         full: bool,
