@@ -33,27 +33,118 @@ pub const STORAGE_PARAMETERS: &[StorageParameter] = &[StorageParameter {
     slot: |options| &mut options.hot_tier_bytes,
 }];
 
+/// What a parameter of PostgreSQL takes.
+enum Takes {
+    Integer(i64, i64),
+    Real(f64, f64),
+    Bool,
+    /// `auto` or a boolean.
+    AutoOrBool,
+}
+
+/// PostgreSQL's storage parameters of tables: they are checked and forgotten, since what they tune is not there. Those that end
+/// the list may have `toast.` before them.
+const OF_POSTGRES: &[(&str, Takes)] = {
+    use Takes::{AutoOrBool, Bool, Integer, Real};
+    const INT_MAX: i64 = i32::MAX as i64;
+    &[
+        ("fillfactor", Integer(10, 100)),
+        ("toast_tuple_target", Integer(128, 8160)),
+        ("parallel_workers", Integer(0, 1024)),
+        ("user_catalog_table", Bool),
+        ("autovacuum_analyze_threshold", Integer(0, INT_MAX)),
+        ("autovacuum_analyze_scale_factor", Real(0.0, 100.0)),
+        ("autovacuum_enabled", Bool),
+        ("autovacuum_vacuum_threshold", Integer(0, INT_MAX)),
+        ("autovacuum_vacuum_scale_factor", Real(0.0, 100.0)),
+        ("autovacuum_vacuum_insert_threshold", Integer(-1, INT_MAX)),
+        ("autovacuum_vacuum_insert_scale_factor", Real(0.0, 100.0)),
+        ("autovacuum_vacuum_cost_delay", Real(-1.0, 100.0)),
+        ("autovacuum_vacuum_cost_limit", Integer(1, 10_000)),
+        ("autovacuum_freeze_min_age", Integer(0, 1_000_000_000)),
+        ("autovacuum_freeze_max_age", Integer(100_000, 2_000_000_000)),
+        ("autovacuum_freeze_table_age", Integer(0, 2_000_000_000)),
+        ("autovacuum_multixact_freeze_min_age", Integer(0, 1_000_000_000)),
+        ("autovacuum_multixact_freeze_max_age", Integer(10_000, 2_000_000_000)),
+        ("autovacuum_multixact_freeze_table_age", Integer(0, 2_000_000_000)),
+        ("log_autovacuum_min_duration", Integer(-1, INT_MAX)),
+        ("vacuum_index_cleanup", AutoOrBool),
+        ("vacuum_truncate", Bool),
+    ]
+};
+/// How many of them are not for `toast.`.
+const NOT_FOR_TOAST: usize = 6;
+
+impl Takes {
+    fn check(&self, name: &str, text: &str) -> Result<()> {
+        let text = text.trim();
+        let wrong = |kind: &str| Err(invalid(format!("invalid value for {kind} option \"{name}\": {text}")));
+        let out = |min: String, max: String| {
+            Err(invalid(format!("value {text} out of bounds for option \"{name}\""))
+                .with_detail(format!("Valid values are between \"{min}\" and \"{max}\".")))
+        };
+        let is_bool = |text: &str| {
+            let words = ["true", "false", "yes", "no", "on", "off", "1", "0"];
+            words.contains(&text.to_ascii_lowercase().as_str())
+        };
+        match self {
+            Self::Integer(min, max) => match text.parse::<i64>() {
+                Ok(n) if (min..=max).contains(&&n) => Ok(()),
+                Ok(_) => out(min.to_string(), max.to_string()),
+                Err(_) => wrong("integer"),
+            },
+            Self::Real(min, max) => match text.parse::<f64>() {
+                Ok(n) if (min..=max).contains(&&n) => Ok(()),
+                Ok(_) => out(format!("{min:.6}"), format!("{max:.6}")),
+                Err(_) => wrong("floating point"),
+            },
+            Self::Bool if is_bool(text) => Ok(()),
+            Self::Bool => wrong("boolean"),
+            Self::AutoOrBool if is_bool(text) || text.eq_ignore_ascii_case("auto") => Ok(()),
+            Self::AutoOrBool => Err(invalid(format!("invalid value for enum option \"{name}\": {text}"))
+                .with_detail("Valid values are \"on\", \"off\", and \"auto\".")),
+        }
+    }
+
+    /// What a parameter of that name takes, with what may stand before it.
+    fn of(name: &str, toast: bool) -> Option<&'static Self> {
+        let from = if toast { NOT_FOR_TOAST } else { 0 };
+        OF_POSTGRES[from..].iter().find(|(n, _)| *n == name).map(|(_, takes)| takes)
+    }
+}
+
 fn invalid(message: String) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }
 
 impl TableOptions {
-    /// Sets parameters from their text. 22023 for a name that there is not, a name that comes twice, and a value that is no
+    /// Sets parameters from their text; PostgreSQL's change nothing. 22023 for a name that there is not, a name that comes twice, and a value that is no
     /// number within bounds.
     pub fn set<'a>(&mut self, written: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<()> {
         let mut seen: Vec<&str> = Vec::new();
-        for (name, value) in written {
-            if let Some((namespace, _)) = name.split_once('.') {
-                return Err(invalid(format!("unrecognized parameter namespace \"{namespace}\"")));
-            }
-            let Some(parameter) = STORAGE_PARAMETERS.iter().find(|p| p.name == name) else {
-                return Err(invalid(format!("unrecognized parameter \"{name}\"")));
+        for (written, value) in written {
+            let (toast, name) = match written.split_once('.') {
+                Some(("toast", name)) => (true, name),
+                Some((namespace, _)) => {
+                    return Err(invalid(format!("unrecognized parameter namespace \"{namespace}\"")));
+                }
+                None => (false, written),
             };
-            if seen.contains(&name) {
+            let parameter = STORAGE_PARAMETERS.iter().find(|p| p.name == name && !toast);
+            let takes = Takes::of(name, toast);
+            if parameter.is_none() && takes.is_none() {
+                return Err(invalid(format!("unrecognized parameter \"{name}\"")));
+            }
+            if seen.contains(&written) {
                 return Err(invalid(format!("parameter \"{name}\" specified more than once")));
             }
-            seen.push(name);
-            *(parameter.slot)(self) = Some(parameter.parse(value)?);
+            seen.push(written);
+            if let Some(takes) = takes {
+                takes.check(name, value)?;
+            }
+            if let Some(parameter) = parameter {
+                *(parameter.slot)(self) = Some(parameter.parse(value)?);
+            }
         }
         Ok(())
     }
