@@ -14,6 +14,8 @@ use crate::load::copy_in;
 use crate::report::{Table, grouped};
 
 const CLIENTS: usize = 8;
+/// Measurements one after the other, whose medians count.
+const ROUNDS: usize = 3;
 
 struct Measured {
     per_second: f64,
@@ -46,7 +48,7 @@ pub(super) async fn run(options: &Options) -> Result<Vec<Goal>> {
     let Upkeep { checkpoints, compactions } = background.await??;
     let busy = busy?;
     let frozen = folder_bytes(&engine.server_mut()?.dir().join("spg.db.spg/segments"), ".spg")?;
-    println!("### Single-row durable INSERTs, {CLIENTS} clients\n");
+    println!("### Single-row durable INSERTs, {CLIENTS} clients, medians of {ROUNDS} measurements\n");
     let mut table = Table::new(&["", "inserts/s", "p50 ms", "p99 ms"]);
     let moved = mib(frozen as f64);
     let title = format!(
@@ -81,6 +83,19 @@ async fn upkeep(client: tokio_postgres::Client, stop: Arc<AtomicBool>) -> Result
 }
 
 async fn measure(engine: &Engine, options: &Options, next: &Arc<AtomicI32>) -> Result<Measured> {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push(measure_once(engine, options, next).await?);
+    }
+    let median = |of: fn(&Measured) -> f64| {
+        let mut all: Vec<f64> = rounds.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        all[ROUNDS / 2]
+    };
+    Ok(Measured { per_second: median(|m| m.per_second), p50: median(|m| m.p50), p99: median(|m| m.p99) })
+}
+
+async fn measure_once(engine: &Engine, options: &Options, next: &Arc<AtomicI32>) -> Result<Measured> {
     let time = Duration::from_secs_f64(options.seconds);
     let begin = Arc::new(Barrier::new(CLIENTS));
     let mut tasks = Vec::new();
