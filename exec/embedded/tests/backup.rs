@@ -1,33 +1,25 @@
 //! BACKUP DATABASE: what it gives opens as the database.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::sync::Arc;
+mod common;
 
-use spg_embedded::{Config, Connection, Database};
+use std::path::Path;
+
+use common::{answer, open};
+use spg_embedded::Config;
 use spg_vfs::{MemoryVfs, read_file, replace_file};
 
-fn open(vfs: &MemoryVfs) -> (Database, Connection) {
-    let config = Config { db_path: "d/spg.db".into(), wal_path: "d/wal.log".into(), ..Config::default() };
-    let database = Database::open_on(Arc::new(vfs.clone()), config).unwrap();
-    let connection = database.connection().unwrap();
-    (database, connection)
-}
-
-fn sums(c: &mut Connection) -> String {
-    let sql = "select count(*) || ' ' || sum(id) || ' ' || count(distinct s) from t";
-    c.query(sql).unwrap().text_rows().unwrap()[0][0].clone().unwrap()
-}
+const SUMS: &str = "select count(*) || ' ' || sum(id) || ' ' || count(distinct s) from t";
 
 #[test]
 fn a_backup_goes_to_a_file_or_to_the_client() {
     let vfs = MemoryVfs::new();
-    let (_database, mut c) = open(&vfs);
+    let mut c = open(&vfs, Config::default()).connection().unwrap();
     c.execute("create table t (id int primary key, s text)").unwrap();
     c.execute("insert into t select i, 'text ' || i from generate_series(1, 200000) as g (i)").unwrap();
     c.execute("select spg_freeze('t')").unwrap();
     c.execute("insert into t values (1000000, 'hot')").unwrap();
-    let expected = sums(&mut c);
+    let expected = answer(&mut c, SUMS);
     assert_eq!(c.execute("backup database to 'b/backup.db'").unwrap(), "BACKUP");
     let streamed = c.query("BACKUP DATABASE TO STDOUT").unwrap();
     assert_eq!(streamed.tag, "BACKUP");
@@ -40,7 +32,7 @@ fn a_backup_goes_to_a_file_or_to_the_client() {
 
     let elsewhere = MemoryVfs::new();
     replace_file(&elsewhere, Path::new("d/spg.db"), &file).unwrap();
-    let (_restored, mut c) = open(&elsewhere);
-    assert_eq!(sums(&mut c), expected);
+    let mut c = open(&elsewhere, Config::default()).connection().unwrap();
+    assert_eq!(answer(&mut c, SUMS), expected);
     c.execute("insert into t values (2, 'again')").unwrap_err();
 }

@@ -1,40 +1,18 @@
 //! INSERT ... SELECT and CREATE TABLE AS beyond the budget of the hot tier.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::path::Path;
-use std::sync::Arc;
 
-use spg_embedded::{Config, Connection, Database};
+use common::{answer, open};
+use spg_embedded::Config;
 use spg_vfs::{MemoryVfs, Vfs};
-
-fn answer(c: &mut Connection, sql: &str) -> String {
-    match c.query(sql) {
-        Ok(result) => {
-            let rows = result.text_rows().unwrap();
-            rows.iter().map(|r| r[0].as_deref().unwrap_or("NULL")).collect::<Vec<_>>().join(" ")
-        }
-        Err(e) => e.state().code().to_string(),
-    }
-}
 
 #[test]
 fn rows_beyond_the_budget_go_to_the_cold_tier_at_once() {
     let vfs = MemoryVfs::new();
-    let open = || {
-        let config = Config {
-            db_path: "d/spg.db".into(),
-            wal_path: "d/wal.log".into(),
-            hot_tier_bytes: 4 << 20,
-            ..Config::default()
-        };
-        // The background of one that was dropped may be about to notice.
-        loop {
-            match Database::open_on(Arc::new(vfs.clone()), config.clone()) {
-                Err(e) if e.state().code() == "55006" => std::thread::yield_now(),
-                other => return other.unwrap(),
-            }
-        }
-    };
+    let open = || open(&vfs, Config { hot_tier_bytes: 4 << 20, ..Config::default() });
     let database = open();
     let mut c = database.connection().unwrap();
     let segments = || vfs.list(Path::new("d/spg.db.spg/segments")).unwrap().len();

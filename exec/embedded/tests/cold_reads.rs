@@ -1,10 +1,12 @@
 //! What a query reads of cold rows: the rest of the file may be broken.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::sync::Arc;
+mod common;
 
-use spg_embedded::{Config, Connection, Database};
+use std::path::Path;
+
+use common::{answer, open};
+use spg_embedded::{Config, Connection};
 use spg_segment::SegmentReader;
 use spg_vfs::{MemoryVfs, Vfs};
 
@@ -13,13 +15,7 @@ const SEGMENT: &str = "d/spg.db.spg/segments/seg_1.spg";
 /// 100,000 cold rows in order of `id`, `k` in none, and a connection that nothing is cached for.
 fn frozen() -> (MemoryVfs, Connection) {
     let vfs = MemoryVfs::new();
-    let config = Config {
-        db_path: "d/spg.db".into(),
-        wal_path: "d/wal.log".into(),
-        cache_bytes: 0,
-        ..Config::default()
-    };
-    let mut c = Database::open_on(Arc::new(vfs.clone()), config).unwrap().connection().unwrap();
+    let mut c = open(&vfs, Config { cache_bytes: 0, ..Config::default() }).connection().unwrap();
     c.execute("create table t (id int, k int, note text)").unwrap();
     c.execute(
         "insert into t select i, i * 7919 % 1000, 'note ' || i from generate_series(0, 99999) as g (i)",
@@ -43,16 +39,6 @@ fn break_pages(vfs: &MemoryVfs, column: usize, rows: usize) {
         }
         first += page.rows as usize;
         offset += u64::from(page.len);
-    }
-}
-
-fn answer(c: &mut Connection, sql: &str) -> String {
-    match c.query(sql) {
-        Ok(result) => {
-            let rows = result.text_rows().unwrap();
-            rows.iter().map(|r| r[0].as_deref().unwrap_or("NULL")).collect::<Vec<_>>().join(" ")
-        }
-        Err(e) => e.state().code().to_string(),
     }
 }
 

@@ -3,9 +3,10 @@
 //! `UPDATE_FIXTURE=name cargo test -p spg-embedded --test fixture` adds one, made by this version; those that are there stay.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use spg_embedded::{Config, Connection, Database};
 use spg_vfs::{MemoryVfs, Vfs, read_file, replace_file};
@@ -18,13 +19,8 @@ fn fixtures() -> PathBuf {
 }
 
 fn open(vfs: &MemoryVfs) -> (Database, Connection) {
-    let config = Config {
-        db_path: "d/spg.db".into(),
-        wal_path: "d/wal.log".into(),
-        settings: vec![("timezone".into(), "UTC".into())],
-        ..Config::default()
-    };
-    let database = Database::open_on(Arc::new(vfs.clone()), config).unwrap();
+    let settings = vec![("timezone".into(), "UTC".into())];
+    let database = common::open(vfs, Config { settings, ..Config::default() });
     let connection = database.connection().unwrap();
     (database, connection)
 }
