@@ -103,6 +103,12 @@ fn broken(what: &str) -> Error {
     Error::internal(format!("a segment cannot be written: {what}"))
 }
 
+/// Where a thread enters the kernel, others that wait for its processor get it: without, those that have work of a few
+/// microseconds would wait for the next tick of the clock, milliseconds away, whatever their rank.
+fn let_others_run() {
+    std::thread::yield_now();
+}
+
 impl GroupEncoder {
     /// An encoder for segments with these columns.
     pub fn new(columns: Vec<SegmentColumn>, options: WriteOptions) -> Self {
@@ -144,7 +150,9 @@ impl GroupEncoder {
             return Err(broken("a column that has no NULLs has some"));
         }
         let repr = column.ty.repr();
+        let_others_run();
         let encoding = choose(repr, array);
+        let_others_run();
         let stored = column.to_stored(array)?;
         let encode = || -> Result<ArrowColumnChunk, ParquetError> {
             let properties = self.properties(column, encoding)?;
@@ -155,8 +163,12 @@ impl GroupEncoder {
             let writers = ArrowRowGroupWriterFactory::new(&one, schema).create_column_writers(0)?;
             let mut writer =
                 writers.into_iter().next().ok_or_else(|| ParquetError::General("no column".into()))?;
-            for leaf in compute_leaves(&field, &stored)? {
-                writer.write(&leaf)?;
+            for start in (0..stored.len()).step_by(self.options.page_rows) {
+                let page = stored.slice(start, self.options.page_rows.min(stored.len() - start));
+                for leaf in compute_leaves(&field, &page)? {
+                    writer.write(&leaf)?;
+                }
+                let_others_run();
             }
             writer.close()
         };
