@@ -153,6 +153,9 @@ impl ColdGroup {
 
     /// The values at some offsets: few of them by decoding their pages only, others block by block.
     fn take(&self, column: usize, offsets: &[u64]) -> Result<ArrayRef> {
+        if offsets.is_empty() {
+            return self.values(column, 0..0);
+        }
         let (reader, cache) = (&self.segment.reader, &*self.segment.cache);
         let by_page = offsets.len() <= PAGE_READS_MAX;
         let mut parts: BTreeMap<usize, (Part, Vec<u64>)> = BTreeMap::new();

@@ -212,7 +212,12 @@ impl IndexSnapshot {
     fn built_from(&self, groups: &[Arc<RowGroup>], columns: &[usize], threads: usize) -> Result<AnyTree> {
         let runs = parallel::map_on(threads, groups, |group| {
             let live: Vec<u64> = (0..group.len()).filter(|o| group.is_live(*o)).map(|o| o as u64).collect();
-            let keys = self.layout.encode(&group.take(&live, columns)?)?.sorted();
+            let values = if live.len() == group.len() {
+                columns.iter().map(|c| group.column(*c)).collect::<Result<_>>()?
+            } else {
+                group.take(&live, columns)?
+            };
+            let keys = self.layout.encode(&values)?.sorted();
             let rows: Vec<u64> = keys.row_ids(|i| group.row_id(live[i] as usize));
             Ok((keys, rows))
         })?;

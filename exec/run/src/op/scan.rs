@@ -73,6 +73,10 @@ struct Part {
 /// What is to be read in one run.
 pub(crate) struct Shared {
     parts: Vec<Part>,
+    /// In all of them.
+    rows: usize,
+    /// Rows of a full one.
+    morsel: usize,
     next: AtomicUsize,
     filters: Vec<Arc<JoinFilter>>,
 }
@@ -289,11 +293,20 @@ impl Source for TableScan {
 
     fn open(&self, run: &Run) -> Result<Shared> {
         let filters = self.filters.iter().map(|f| run.get(f.slot)).collect::<Result<Vec<_>>>()?;
-        Ok(Shared { parts: self.parts(run, &filters)?, next: AtomicUsize::new(0), filters })
+        let parts = self.parts(run, &filters)?;
+        let rows = parts.iter().map(|p| p.end - p.start).sum();
+        Ok(Shared {
+            parts,
+            rows,
+            morsel: run.batch_size * MORSEL_BATCHES,
+            next: AtomicUsize::new(0),
+            filters,
+        })
     }
 
+    /// A worker gets a full morsel's rows at least: small tables are read by one, in their order.
     fn parallelism(&self, shared: &Shared) -> usize {
-        shared.parts.len()
+        shared.parts.len().min(shared.rows.div_ceil(shared.morsel))
     }
 
     fn local(&self, _: &Run, shared: &Shared) -> Result<Local> {
