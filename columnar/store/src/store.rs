@@ -26,6 +26,7 @@ use crate::snapshot::DbSnapshot;
 use crate::txn::WriteTxn;
 
 /// What a store is opened with.
+#[derive(Clone)]
 pub struct StoreOptions {
     /// The file system.
     pub vfs: Arc<dyn Vfs>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::UInt16Type;
 use common::*;
-use spg_store::{ROW_GROUP_ROWS, Store, WriteTxn, prepare_batch, prepare_batch_for};
+use spg_store::{ROW_GROUP_ROWS, WriteTxn, prepare_batch, prepare_batch_for};
 use spg_types::{Datum, IndexOrigin, SqlState};
 use spg_vfs::{MemoryVfs, Vfs};
 
@@ -152,7 +152,7 @@ fn a_load_beyond_the_budget_goes_to_the_cold_tier() {
         let open = || {
             let mut options = options(Arc::new(vfs.clone()));
             options.tier.hot_bytes = hot_bytes;
-            Store::open(options).unwrap()
+            open_with(&options).unwrap()
         };
         let store = open();
         let mut txn = begin(&store);

@@ -67,7 +67,7 @@ fn all_cold(store: &Store, table: TableId) -> bool {
 
 fn low_threshold(vfs: Arc<dyn Vfs>, threshold: usize) -> Arc<Store> {
     let tier = TierOptions { compact_segments: threshold, ..TierOptions::default() };
-    Store::open(StoreOptions { tier, ..options(vfs) }).unwrap()
+    open_with(&StoreOptions { tier, ..options(vfs) }).unwrap()
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn segments_become_one_and_old_files_go() {
 fn a_copy_of_the_log_outlives_the_files() {
     let vfs = MemoryVfs::new();
     let tee = StoreOptions { wal_tee: Some("tee/wal.log".into()), ..options(Arc::new(vfs.clone())) };
-    let store = Store::open(tee).unwrap();
+    let store = open_with(&tee).unwrap();
     let table = create(&store).unwrap();
     for i in 0..4 {
         insert(&store, table, i * 100..(i + 1) * 100).unwrap();
@@ -167,7 +167,7 @@ fn endless_freezing_keeps_segments_few() {
 fn hot_rows_stay_within_their_budget_whatever_their_size() {
     let vfs = MemoryVfs::new();
     let tier = TierOptions { hot_bytes: 2 << 20, ..TierOptions::default() };
-    let store = Store::open(StoreOptions { tier, ..options(Arc::new(vfs)) }).unwrap();
+    let store = open_with(&StoreOptions { tier, ..options(Arc::new(vfs)) }).unwrap();
     let mut txn = begin(&store);
     let tables = ["a", "b", "c"].map(|name| txn.create_table(items(name)).unwrap());
     txn.commit().unwrap().wait().unwrap();

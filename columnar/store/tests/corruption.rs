@@ -409,7 +409,7 @@ fn unsynchronous_commits_follow_within_moments() {
     let vfs = MemoryVfs::journaled();
     let mut options = options(Arc::new(vfs.clone()));
     options.synchronous_commit = false;
-    let store = Store::open(options).unwrap();
+    let store = open_with(&options).unwrap();
     let mut txn = begin(&store);
     let table = txn.create_table(items("t")).unwrap();
     txn.commit().unwrap().wait().unwrap();

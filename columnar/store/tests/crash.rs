@@ -305,7 +305,7 @@ fn other_files_and_second_servers_are_refused() {
     let disk = FaultVfs::default();
     let vfs: Arc<dyn Vfs> = Arc::new(disk.clone());
     let store = open(vfs.clone()).unwrap();
-    let error = open(vfs.clone()).err().unwrap();
+    let error = Store::open(options(vfs.clone())).err().unwrap();
     assert_eq!(error.state(), SqlState::OBJECT_IN_USE);
     assert!(error.message().contains(&format!("process {}", std::process::id())), "{error}");
     drop(store);

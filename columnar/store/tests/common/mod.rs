@@ -3,12 +3,13 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Decimal64Array, Int32Array, Int64Array, StringViewArray};
 use spg_store::{DbSnapshot, LockWait, Store, StoreOptions, TableSnapshot, TierOptions, WriteTxn};
 use spg_types::{
-    ColumnDef, Datum, ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexId, IndexOrigin, SqlType,
-    TableDef, TableId, def,
+    ColumnDef, Datum, ForeignKeyAction, ForeignKeyDef, IndexColumn, IndexDef, IndexId, IndexOrigin, SqlState,
+    SqlType, TableDef, TableId, def,
 };
 use spg_vfs::Vfs;
 
@@ -153,7 +154,20 @@ pub fn options(vfs: Arc<dyn Vfs>) -> StoreOptions {
 }
 
 pub fn open(vfs: Arc<dyn Vfs>) -> spg_types::Result<Arc<Store>> {
-    Store::open(options(vfs))
+    open_with(&options(vfs))
+}
+
+/// Opens a store, as soon as the background of one that was dropped has noticed.
+pub fn open_with(options: &StoreOptions) -> spg_types::Result<Arc<Store>> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match Store::open(options.clone()) {
+            Err(e) if e.state() == SqlState::OBJECT_IN_USE && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            other => return other,
+        }
+    }
 }
 
 pub fn begin(store: &Arc<Store>) -> WriteTxn {
