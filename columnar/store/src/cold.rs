@@ -141,12 +141,11 @@ impl ColdGroup {
             reader.block(cache, self.at, column, block)?
         } else if let Some(array) = reader.cached_block(cache, self.at, column, block) {
             array
+        } else if reader.pages_of(self.at, column, rows.clone()).len() > 1 {
+            return reader.read_rows(self.at, column, rows);
         } else {
-            let part = reader.row(cache, self.at, column, rows.start)?;
-            return match rows.end <= part.first + part.array.len() {
-                true => Ok(part.array.slice(rows.start - part.first, rows.len())),
-                false => reader.read_rows(self.at, column, rows),
-            };
+            let Part { array, first } = reader.row(cache, self.at, column, rows.start)?;
+            return Ok(array.slice(rows.start - first, rows.len()));
         };
         Ok(array.slice(rows.start - around.start, rows.len()))
     }

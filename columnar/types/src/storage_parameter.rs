@@ -79,23 +79,15 @@ impl Takes {
     fn check(&self, name: &str, text: &str) -> Result<()> {
         let text = text.trim();
         let wrong = |kind: &str| Err(invalid(format!("invalid value for {kind} option \"{name}\": {text}")));
-        let out = |min: String, max: String| {
-            Err(invalid(format!("value {text} out of bounds for option \"{name}\""))
-                .with_detail(format!("Valid values are between \"{min}\" and \"{max}\".")))
-        };
         let is_bool = |text: &str| {
             let words = ["true", "false", "yes", "no", "on", "off", "1", "0"];
             words.contains(&text.to_ascii_lowercase().as_str())
         };
         match self {
-            Self::Integer(min, max) => match text.parse::<i64>() {
-                Ok(n) if (min..=max).contains(&&n) => Ok(()),
-                Ok(_) => out(min.to_string(), max.to_string()),
-                Err(_) => wrong("integer"),
-            },
+            Self::Integer(min, max) => integer(name, text, (*min).into(), (*max).into()).map(|_| ()),
             Self::Real(min, max) => match text.parse::<f64>() {
                 Ok(n) if (min..=max).contains(&&n) => Ok(()),
-                Ok(_) => out(format!("{min:.6}"), format!("{max:.6}")),
+                Ok(_) => Err(out_of_bounds(name, text, &format!("{min:.6}"), &format!("{max:.6}"))),
                 Err(_) => wrong("floating point"),
             },
             Self::Bool if is_bool(text) => Ok(()),
@@ -115,6 +107,20 @@ impl Takes {
 
 fn invalid(message: String) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
+fn out_of_bounds(name: &str, text: &str, min: &str, max: &str) -> Error {
+    invalid(format!("value {text} out of bounds for option \"{name}\""))
+        .with_detail(format!("Valid values are between \"{min}\" and \"{max}\"."))
+}
+
+fn integer(name: &str, text: &str, min: i128, max: i128) -> Result<i128> {
+    let text = text.trim();
+    let Ok(number) = text.parse::<i128>() else {
+        return Err(invalid(format!("invalid value for integer option \"{name}\": {text}")));
+    };
+    let inside = (min..=max).contains(&number);
+    if inside { Ok(number) } else { Err(out_of_bounds(name, text, &min.to_string(), &max.to_string())) }
 }
 
 impl TableOptions {
@@ -166,14 +172,7 @@ impl TableOptions {
 
 impl StorageParameter {
     fn parse(&self, text: &str) -> Result<u64> {
-        let text = text.trim();
-        let Ok(number) = text.parse::<i128>() else {
-            return Err(invalid(format!("invalid value for integer option \"{}\": {text}", self.name)));
-        };
-        let (min, max) = (self.min, self.max);
-        u64::try_from(number).ok().filter(|n| (min..=max).contains(n)).ok_or_else(|| {
-            invalid(format!("value {text} out of bounds for option \"{}\"", self.name))
-                .with_detail(format!("Valid values are between \"{min}\" and \"{max}\"."))
-        })
+        let number = integer(self.name, text, self.min.into(), self.max.into())?;
+        u64::try_from(number).map_err(|_| Error::internal("the bounds of a parameter are below 0"))
     }
 }
